@@ -1,0 +1,236 @@
+"""The vocabulary of the streaming joins: statements, views, joins, rules, findings. Pure.
+
+Nothing here knows Kafka, clocks, files or logging, and neither may the joins and rules written against it: an
+answer depends on a view, parameters and `now` alone, so that the stream and the batch oracle cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from xiezhi.contracts.naming import RELATION
+
+Value = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """Where the log holds a record: the address that evidence names. `ingested_ms` is the broker's append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    ingested_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a department says about one business object, as it stands in a view."""
+
+    record_type: str  # topic of the contract
+    record_id: str
+    version: int
+    occurred_ms: int
+    event_id: str
+    digest: str  # SHA-256 of the value bytes, hex
+    value: Value
+    source: Source
+    jurisdiction: str
+    traceparent: str = ""
+
+    @property
+    def rank(self) -> tuple[int, int, str, str]:
+        """Of two statements about one record the one with the greater rank stands."""
+        return (self.version, self.occurred_ms, self.event_id, self.digest)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.value[name]
+
+
+class View:
+    """Everything that stands under one key of one join, in a fixed order (occurred, type, record id)."""
+
+    __slots__ = ("__dict__", "key", "statements")
+
+    def __init__(self, key: str, statements: Iterable[Statement]) -> None:
+        self.key = key
+        self.statements = tuple(
+            sorted(statements, key=lambda s: (s.occurred_ms, s.record_type, s.record_id))
+        )
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Statement]]:
+        grouped: dict[str, list[Statement]] = {}
+        for statement in self.statements:
+            grouped.setdefault(statement.record_type, []).append(statement)
+        return grouped
+
+    def of(self, record_type: str) -> Sequence[Statement]:
+        """Statements of one record type (a topic name from the catalogue)."""
+        return self._by_type.get(record_type, ())
+
+    def relations(self, kind: str) -> Sequence[Statement]:
+        """Derived records of one kind."""
+        return [s for s in self.of(RELATION) if s.value["kind"] == kind]
+
+
+class Outcome(StrEnum):
+    """What a rule says about a view."""
+
+    HIT = "HIT"  # looks wrong
+    CLEAR = "CLEAR"  # looked, nothing wrong
+    NOT_APPLICABLE = "NOT_APPLICABLE"  # the rule does not speak about such a view
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"  # it would, but records are missing
+
+
+class Tier(StrEnum):
+    """How surely two records mean the same person or unit."""
+
+    T1 = "T1"  # same official identifier
+    T2 = "T2"  # two independent attributes
+    T3 = "T3"  # name only: a hint, never an alert
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One record that a finding rests on, and which of its fields mattered."""
+
+    record_type: str
+    record_id: str
+    version: int
+    event_id: str
+    digest: str
+    source: Source
+    occurred_ms: int
+    fields: tuple[str, ...]
+    traceparent: str = ""
+
+    @classmethod
+    def of(cls, statement: Statement, *fields: str) -> Evidence:
+        return cls(
+            record_type=statement.record_type,
+            record_id=statement.record_id,
+            version=statement.version,
+            event_id=statement.event_id,
+            digest=statement.digest,
+            source=statement.source,
+            occurred_ms=statement.occurred_ms,
+            fields=fields,
+            traceparent=statement.traceparent,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing a rule says about a view. Only a HIT may become an alert.
+
+    `subject` names what the finding is about (e.g. {"contract_id": …}); with rule id and join key it makes the
+    alert id, so it must not contain anything that a correction of the same matter would change. `numbers` fill
+    the card's explanation; keys ending in `_minor` are money in the currency of `numbers["currency"]`, `_ms` instants.
+    `established_ms` is the ingestion time from which the HIT stands, for settle times (default: newest evidence).
+    `wake_at_ms`: the answer may change at this instant without any new record.
+    """
+
+    outcome: Outcome
+    reason: str
+    subject: Mapping[str, str] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    numbers: Mapping[str, int | str] = field(default_factory=dict)
+    tier: Tier = Tier.T1
+    jurisdiction: str = ""
+    office: str = ""  # OrganisationId of the unit whose superior or own office is responsible; "" if unknown
+    established_ms: int | None = None
+    wake_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A record that follows from a view and travels on to other joins as a relation.
+
+    `identity` with derivation name and join key makes the relation id. `attributes` are what selectors and rules read.
+    """
+
+    kind: str
+    identity: tuple[str, ...]
+    attributes: Mapping[str, str]
+    evidence: tuple[Evidence, ...]
+    jurisdiction: str = ""
+    valid_from_ms: int | None = None
+    valid_to_ms: int | None = None
+    depth: int = 0
+
+
+class Parameters:
+    """Effective-dated, jurisdiction-dependent parameters of one rule card."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        self._entries = entries
+
+    def at(self, name: str, when_ms: int | None = None, jurisdiction: str = "") -> Any:
+        """The value in force at `when_ms` (None: the newest) for the most specific jurisdiction prefix.
+
+        Raises KeyError when the card does not define `name` for that instant: a mistake in the card, not in data.
+        """
+        best: tuple[int, int, Any] | None = None
+        for entry in self._entries[name]:
+            from_ms, prefix = entry.get("from_ms", -(2**62)), entry.get("jurisdiction", "")
+            if (when_ms is None or from_ms <= when_ms) and jurisdiction.startswith(prefix):
+                candidate = (len(prefix), from_ms, entry["value"])
+                if best is None or candidate[:2] > best[:2]:
+                    best = candidate
+        if best is None:
+            raise KeyError(f"parameter {name!r} has no value at {when_ms} for {jurisdiction!r}")
+        return best[2]
+
+
+Selector = Callable[[Value], Iterable[str]]
+Evaluate = Callable[[View, Parameters, int], Iterable[Finding]]
+Derive = Callable[[View, Mapping[str, Sequence[Finding]]], Iterable[Derived]]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One record type that a join takes, and the keys under which it files a record. `kind` narrows relations."""
+
+    record_type: str
+    keys: Selector
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A pure function with the id of its card."""
+
+    id: str
+    evaluate: Evaluate
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """Derives relations of `kind` from a view and from the findings of the join's rules (by rule id)."""
+
+    name: str
+    kind: str
+    derive: Derive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """Records brought together under shared keys, with the rules and derivations that look at them.
+
+    A view with more than `statements_max` statements, or a derivation with more than `fanout_max` results, has one
+    deterministic outcome ("too many to judge"), never "the first N".
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    rules: tuple[Rule, ...] = ()
+    derivations: tuple[Derivation, ...] = ()
+    statements_max: int = 20_000
+    fanout_max: int = 5_000

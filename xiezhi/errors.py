@@ -1,0 +1,87 @@
+"""Every error that Xiezhi raises on purpose, as one tree.
+
+    XiezhiError
+    ├── ConfigurationError          a setting, file or port is wrong; restarting will not help (exit 78)
+    │   ├── DeadLetterLimitError    so many records of one topic are bad that the input itself must be wrong
+    │   └── ActivationMismatchError the rule code on this machine is not the code that was activated
+    ├── RecordRefusedError          a record breaks its contract and was refused before it left the publisher
+    ├── BadRecordError              bytes on a topic break their contract; the record goes to the dead letters
+    ├── UnknownSchemaError          the registry answers that it does not have this schema id or subject
+    ├── IncompatibleSchemaError     the registry refuses a schema that would break readers
+    ├── RegistryUnavailableError    the registry cannot be reached; wait and try again
+    ├── DeliveryError               the broker did not accept a record
+    ├── StoreError                  the keyed store cannot be opened, read or written
+    └── StackError                  the local broker or registry did not start or stop as asked
+
+An error says what happened, to which record (topic, partition, offset, event id) and what to do next.
+Errors of the libraries underneath are chained, never leaked.
+"""
+
+from __future__ import annotations
+
+#: sysexits.h EX_CONFIG: the supervisor does not restart a process that ends with it.
+EXIT_WILL_NOT_HELP_TO_RESTART = 78
+
+
+class XiezhiError(Exception):
+    """Root of every error raised on purpose."""
+
+    exit_code = 1
+
+
+class ConfigurationError(XiezhiError):
+    """A setting, file or port is wrong; the message names it and the remedy."""
+
+    exit_code = EXIT_WILL_NOT_HELP_TO_RESTART
+
+
+class DeadLetterLimitError(ConfigurationError):
+    """More records of one topic were dead-lettered within a minute than the limit allows."""
+
+
+class ActivationMismatchError(ConfigurationError):
+    """The code of a rule on this worker differs from the code that was activated."""
+
+
+class RecordRefusedError(XiezhiError):
+    """A record breaks its contract and was refused before it left the publisher.
+
+    `field` is the dotted path of the offending field ("" when the whole record is meant), `reason` one sentence.
+    """
+
+    def __init__(self, reason: str, *, field: str = "", record_id: str = "") -> None:
+        self.reason, self.field, self.record_id = reason, field, record_id
+        where = f" field {field!r}" if field else ""
+        super().__init__(f"record {record_id or '?'}{where}: {reason}")
+
+
+class BadRecordError(XiezhiError):
+    """Bytes on a topic break their contract. `reason` is a stable code for counting, `detail` one sentence."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class UnknownSchemaError(XiezhiError):
+    """The registry definitively does not know this schema id or subject (HTTP 404)."""
+
+
+class IncompatibleSchemaError(XiezhiError):
+    """The registry refuses a schema because readers of the subject would break."""
+
+
+class RegistryUnavailableError(XiezhiError):
+    """The registry cannot be reached or answers 5xx. Wait; never dead-letter."""
+
+
+class DeliveryError(XiezhiError):
+    """The broker did not accept a record within its delivery timeout."""
+
+
+class StoreError(XiezhiError):
+    """The keyed store cannot be opened, read or written."""
+
+
+class StackError(XiezhiError):
+    """The local broker or registry did not start or stop as asked."""

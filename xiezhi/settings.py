@@ -1,0 +1,40 @@
+"""Settings of every process, read once from the environment (prefix `XIEZHI_`) and passed on.
+
+A variable wins over the default; the command line wins over both. Nothing here opens or starts anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the bus is and how this process behaves. Defaults fit the local stack of `make up`."""
+
+    model_config = SettingsConfigDict(env_prefix="XIEZHI_", frozen=True, extra="ignore")
+
+    #: Kafka brokers, host:port, comma separated.
+    bootstrap_servers: str = "127.0.0.1:19092"
+    #: Registry root that speaks the Confluent dialect.
+    registry_url: str = "http://127.0.0.1:18081/apis/ccompat/v7"
+    #: Everything local: stores, alert database, cursors. May be deleted at any time except the alert database.
+    data_dir: Path = Path(".xiezhi/data")
+    #: Partitions of every topic that `contracts apply` creates. Fixed for life once created.
+    partitions: int = 2
+    #: Generation of the fact topic that is live.
+    generation: int = 1
+    #: Seconds between two ticks of the clock.
+    tick_interval_s: float = 60.0
+    #: How far ahead of ingestion a record may say it occurred before it is a bad record.
+    future_tolerance_s: float = 300.0
+    #: Dead letters per topic and minute past which a service stops with exit code 78.
+    dead_letters_per_minute_max: int = 1000
+    #: Session time-out of consumer groups; how long a dead worker keeps its partitions.
+    session_timeout_s: float = 6.0
+    #: Name of this worker's folder below `data_dir`; two workers of one service on one machine need two.
+    worker: str = "0"
+    log_format: Literal["text", "json"] = "text"
+    log_level: str = "INFO"
