@@ -2,8 +2,8 @@
 
 A stage that cannot use a record keeps its original bytes, headers and address here and goes on. Only bad
 *records* come here: an unreachable registry is waited for, an unexpected error ends the process. So many dead
-letters of one topic that the input itself must be wrong end it too (exit code 78). Listing and replaying live in
-`xiezhi.cli.dead_letters`.
+letters of one topic that the input itself must be wrong end it too (exit code 78). Listing and replaying live
+in `xiezhi.cli.dead_letters`.
 """
 
 from __future__ import annotations
@@ -122,9 +122,9 @@ class DeadLetters:
     def send(self, record: SourceRecord, *, reason: str, detail: str, on_delivered: OnDelivered) -> None:
         """Hand the dead letter of `record` to the producer; `on_delivered(error, message)` is its report.
 
-        Nothing is durable when this returns: the caller acknowledges `record` only after `on_delivered` without
-        error. Blocks only while the producer's queue is full. Raises DeadLetterLimitError, DeliveryError, and
-        RegistryUnavailableError (nothing was counted or sent: try again).
+        Nothing is durable when this returns: the caller acknowledges `record` only after `on_delivered`
+        without error. Blocks only while the producer's queue is full. Raises DeadLetterLimitError,
+        DeliveryError, and RegistryUnavailableError (nothing was counted or sent: try again).
         """
         now_ms = self._clock()
         letter = letter_of(record, stage=self._stage, reason=reason, detail=detail, failed_ms=now_ms)
@@ -139,9 +139,10 @@ class DeadLetters:
             sent.popleft()
         if len(sent) >= self._limit:
             raise DeadLetterLimitError(
-                f"{self._stage}: more than {self._limit} records of {topic} within a minute cannot be used, so the "
-                f"topic itself must be wrong. See `xiezhi dead-letters list --topic {topic}`, mend the publisher or "
-                "the contract, then start the service again; XIEZHI_DEAD_LETTERS_PER_MINUTE_MAX sets the limit"
+                f"{self._stage}: more than {self._limit} records of {topic} within a minute cannot be used, "
+                f"so the topic itself must be wrong. See `xiezhi dead-letters list --topic {topic}`, mend the "
+                "publisher or the contract, then start the service again; "
+                "XIEZHI_DEAD_LETTERS_PER_MINUTE_MAX sets the limit"
             )
         sent.append(now_ms)
 
@@ -193,7 +194,7 @@ def letter_of(
 
 
 def envelope_of(record: SourceRecord, *, stage: str) -> Envelope:
-    """The same record failing at the same stage gives the same event id: a repeat after a crash is recognisable.
+    """The same record failing at the same stage gives the same event id, so a repeat is recognisable.
 
     That is why the event's time is the record's ingestion and not the moment of failure.
     """
