@@ -82,6 +82,8 @@ Instant = Annotated[int, BeforeValidator(to_instant_ms), Field(strict=True, ge=-
 Day = Annotated[int, BeforeValidator(to_day), Field(strict=True, ge=-719162, le=2932896)]
 #: Money in minor units (fen, pence) of the currency beside it.
 Minor = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
+#: Money that cannot be negative: a price, a payment, a refund (its kind says the direction).
+Amount = Annotated[int, Field(strict=True, ge=0, le=2**62)]
 #: ISO 4217 currency code.
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 #: A share in thousandths, 0 to 1000.

@@ -1,0 +1,1 @@
+"""Contracts of the audit office (审计): findings and their rectification."""

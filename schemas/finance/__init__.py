@@ -1,0 +1,1 @@
+"""Contracts of the finance department (财政): budget lines and treasury payments."""
