@@ -123,6 +123,24 @@ class Evidence:
             traceparent=statement.traceparent,
         )
 
+    @classmethod
+    def through(cls, relation: Statement) -> tuple[Evidence, ...]:
+        """The records that a relation rests on; a relation itself is never evidence."""
+        return tuple(
+            cls(
+                record_type=ref["record_type"],
+                record_id=ref["record_id"],
+                version=ref["version"],
+                event_id=ref["event_id"],
+                digest=ref["digest"],
+                source=Source(ref["topic"], ref["partition"], ref["offset"], ref["ingested_ms"]),
+                occurred_ms=ref["occurred_ms"],
+                fields=tuple(ref["fields"]),
+                traceparent=ref["traceparent"],
+            )
+            for ref in relation.value["evidence"]
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

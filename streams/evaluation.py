@@ -1,0 +1,201 @@
+"""What stands under one key: the answer that stream and oracle both give for a view. Pure.
+
+`evaluate_view` runs the active rules and derivations of a join over one view and returns everything that should
+stand: alerts and relations with their content digest, the outcome of each rule, and when to look again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from streams.cards import Card, render
+from streams.kernel import Derivation, Derived, Evidence, Finding, Join, Outcome, Parameters, Rule, Tier, View
+
+
+class OutputKind(StrEnum):
+    """What the judge says something about."""
+
+    ALERT = "alert"
+    RELATION = "relation"
+
+
+@dataclass(frozen=True)
+class ActiveRule:
+    """A rule as activated: its card, and the hash of card, parameters and code that every alert quotes."""
+
+    rule: Rule
+    card: Card
+    activation: str
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One alert or relation that should stand. `content` is all of it but positions, offsets and times."""
+
+    id: str
+    kind: OutputKind
+    owner: str  # rule id or derivation name
+    content: Mapping[str, Any]
+    digest: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """The answer for one view."""
+
+    proposals: dict[str, Proposal] = field(default_factory=dict)
+    outcomes: list[tuple[str, Outcome, str]] = field(default_factory=list)  # (rule id, outcome, reason)
+    failed: dict[str, str] = field(default_factory=dict)  # rule id or derivation name -> what it raised
+    wake_at_ms: int | None = None
+
+    def wake(self, at_ms: int | None, now_ms: int) -> None:
+        """Ask to be evaluated again at `at_ms`, unless that is already past."""
+        if at_ms is not None and at_ms > now_ms and (self.wake_at_ms is None or at_ms < self.wake_at_ms):
+            self.wake_at_ms = at_ms
+
+
+def evaluate_view(join: Join, view: View, active: Mapping[str, ActiveRule], now_ms: int) -> Evaluation:
+    """Run what is active of `join` over `view` as of `now_ms` (the largest tick read; 0 before the first).
+
+    A rule or derivation that raises is named in `failed`: whoever holds its last statements keeps them.
+    """
+    result = Evaluation()
+    rules = [active[rule.id] for rule in join.rules if rule.id in active]
+    if len(view.statements) > join.statements_max:
+        result.outcomes = [(rule.rule.id, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for rule in rules]
+        return result
+    standing: dict[str, Sequence[Finding]] = {}
+    for rule in rules:
+        try:
+            standing[rule.rule.id] = _apply_rule(rule, join, view, now_ms, result)
+        except Exception as error:  # noqa: BLE001 -- a rule is plug-in code: one that throws stops nothing else
+            result.failed[rule.rule.id] = repr(error)
+    for derivation in join.derivations:
+        try:
+            _apply_derivation(derivation, join, view, standing, result)
+        except Exception as error:  # noqa: BLE001 -- likewise
+            result.failed[derivation.name] = repr(error)
+    return result
+
+
+def _apply_rule(
+    active: ActiveRule, join: Join, view: View, now_ms: int, result: Evaluation
+) -> Sequence[Finding]:
+    """Propose the alerts of one rule; returns the HITs that stand, for derivations."""
+    settle_ms = active.card.settle_seconds * 1000
+    proposals: dict[str, Proposal] = {}
+    outcomes, standing = [], []
+    for finding in active.rule.evaluate(view, active.parameters, now_ms):
+        outcomes.append((active.rule.id, finding.outcome, finding.reason))
+        result.wake(finding.wake_at_ms, now_ms)
+        if finding.outcome is not Outcome.HIT or finding.tier is Tier.T3:
+            continue
+        settled_ms = _established_ms(finding) + settle_ms
+        if settle_ms and now_ms < settled_ms:
+            result.wake(settled_ms, now_ms)
+            continue
+        proposal = _alert(active, join, view, finding)
+        if proposal.id in proposals:
+            raise ValueError(f"two findings of {active.rule.id} have the same subject {dict(finding.subject)}")
+        proposals[proposal.id] = proposal
+        standing.append(finding)
+    result.outcomes += outcomes
+    result.proposals |= proposals
+    return standing
+
+
+def _apply_derivation(
+    derivation: Derivation,
+    join: Join,
+    view: View,
+    standing: Mapping[str, Sequence[Finding]],
+    result: Evaluation,
+) -> None:
+    """Propose the relations of one derivation; more than `fanout_max` of them is the one outcome of deriving none."""
+    proposals: dict[str, Proposal] = {}
+    if any(rule.id in result.failed for rule in join.rules):
+        raise ValueError("a rule of the same join failed, so its findings are unknown")
+    for derived in derivation.derive(view, standing):
+        proposal = _relation(derivation, join, view, derived)
+        if proposal.id in proposals:
+            raise ValueError(f"{derivation.name} derived {derived.identity} twice")
+        proposals[proposal.id] = proposal
+        if len(proposals) > join.fanout_max:
+            result.outcomes.append((derivation.name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge"))
+            return
+    result.proposals |= proposals
+
+
+def _established_ms(finding: Finding) -> int:
+    if finding.established_ms is not None:
+        return finding.established_ms
+    return max((evidence.source.ingested_ms for evidence in finding.evidence), default=0)
+
+
+def _alert(active: ActiveRule, join: Join, view: View, finding: Finding) -> Proposal:
+    card = active.card
+    if not finding.subject or not finding.evidence:
+        raise ValueError(f"a HIT of {active.rule.id} names no subject or no evidence")
+    content = {
+        "rule_id": active.rule.id,
+        "rule_version": card.version,
+        "activation": active.activation,
+        "severity": card.severity,
+        "handling": card.handling,
+        "join": join.name,
+        "join_key": view.key,
+        "subject": dict(finding.subject),
+        "jurisdiction": finding.jurisdiction,
+        "office": finding.office,
+        "reason": finding.reason,
+        "title": {"zh": card.title.zh, "en": card.title.en},
+        "explanation": {"zh": render(card, finding, "zh"), "en": render(card, finding, "en")},
+        "rule_text": {"zh": card.text.zh, "en": card.text.en},
+        "legal_basis": list(card.legal_basis),
+        "parameters": {name: canonical(value) for name, value in card.parameters_as_json().items()},
+        "tier": finding.tier.value,
+    }
+    alert_id = stable_id(OutputKind.ALERT, active.rule.id, view.key, canonical(dict(finding.subject)))
+    return _proposal(alert_id, OutputKind.ALERT, active.rule.id, content, finding.evidence)
+
+
+def _relation(derivation: Derivation, join: Join, view: View, derived: Derived) -> Proposal:
+    content = {
+        "kind": derived.kind,
+        "derivation": derivation.name,
+        "join": join.name,
+        "join_key": view.key,
+        "attributes": dict(derived.attributes),
+        "depth": derived.depth,
+        "valid_from_ms": derived.valid_from_ms,
+        "valid_to_ms": derived.valid_to_ms,
+        "jurisdiction": derived.jurisdiction,
+    }
+    relation_id = stable_id(OutputKind.RELATION, derivation.name, view.key, canonical(list(derived.identity)))
+    return _proposal(relation_id, OutputKind.RELATION, derivation.name, content, derived.evidence)
+
+
+def _proposal(
+    output_id: str, kind: OutputKind, owner: str, content: dict[str, Any], evidence: Iterable[Evidence]
+) -> Proposal:
+    ordered = tuple(sorted(set(evidence), key=lambda e: (e.record_type, e.record_id, e.fields)))
+    proven = [(e.record_type, e.record_id, e.version, e.event_id, e.digest, e.fields) for e in ordered]
+    digest = hashlib.sha256(canonical([content, proven]).encode()).hexdigest()
+    return Proposal(output_id, kind, owner, content, digest, ordered)
+
+
+def stable_id(kind: OutputKind, owner: str, key: str, identity: str) -> str:
+    """Hash of what an alert or relation is about; the same for every version, order and duplicate."""
+    return hashlib.sha256("\x1f".join((kind.value, owner, key, identity)).encode()).hexdigest()[:32]
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces, no ASCII escapes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

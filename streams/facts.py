@@ -1,0 +1,65 @@
+"""The fact topic's records: what the router files under a join key, and what the clock broadcasts.
+
+A fact keeps the original bytes and envelope headers of the record; one more header, `xz_fact`, says how it is filed
+and where the original is. Control records (ticks, activations) travel in the same partitions, so that everything
+that can change an answer has an offset in one log. Nothing on this topic is ever null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streams.kernel import Source
+from xiezhi.errors import BadRecordError
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+FACT_HEADER = "xz_fact"
+TICK_KEY = b"#tick"
+ACTIVATION_KEY = b"#activation"
+
+
+class Presence(StrEnum):
+    """Whether a record is filed under a key, as of one version of it."""
+
+    PRESENT = "present"  # this version belongs under the key; the value is the record
+    LEFT = "left"  # this version does not (it moved away or was withdrawn); the value is empty
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """The content of `xz_fact`: presence, the record's address and digest, and when the router sent it."""
+
+    presence: Presence
+    source: Source
+    digest: str  # SHA-256 of the record's value bytes, hex
+    routed_ms: int
+
+    def to_bytes(self) -> bytes:
+        s = self.source
+        fields = (self.presence.value, s.topic, s.partition, s.offset, s.ingested_ms, self.digest, self.routed_ms)
+        return ";".join(map(str, fields)).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Filing:
+        try:
+            presence, topic, partition, offset, ingested_ms, digest, routed_ms = raw.decode().split(";")
+            source = Source(topic, int(partition), int(offset), int(ingested_ms))
+            return cls(Presence(presence), source, digest, int(routed_ms))
+        except ValueError as error:
+            raise BadRecordError("malformed_fact", f"the header {FACT_HEADER} is not one: {error}") from error
+
+
+def fact_key(join: str, key: str) -> str:
+    """`join|key`: the Kafka key of a fact, which decides its partition, and the name of the view."""
+    return f"{join}|{key}"
+
+
+def filing_header(headers: Headers) -> bytes | None:
+    """The raw `xz_fact` header; it is the last one a router adds, so the search starts at the end."""
+    for name, value in reversed(headers):
+        if name == FACT_HEADER:
+            return value
+    return None

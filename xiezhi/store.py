@@ -1,0 +1,212 @@
+"""The keyed store: what one worker remembers of one partition, as a cache of the log.
+
+Rows live under a *view* (a join key, or a reserved name such as "#said"). Writes collect in the current batch; `seal`
+closes the batch, `commit` makes it durable together with the input offset in one write batch, strictly in order.
+Until then later batches see the writes through an overlay, so that batches can be pipelined while deliveries are
+still under way. Anything here may be deleted at any time: the log restores it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+
+from xiezhi.errors import StoreError
+
+_VIEW_LENGTH = struct.Struct(">H")
+_NEXT_OFFSET = b"\xff\xffnext"  # no view is 65,535 bytes long, so no row collides with it
+_FINGERPRINT = b"\xff\xfffingerprint"
+#: Shared by all stores of a process; without a bound each open partition would grow its own cache.
+BLOCK_CACHE_BYTES = 64 * 2**20
+#: Memory a store may hold in unflushed writes; a router opens one store per input partition.
+WRITE_BUFFER_BYTES = 8 * 2**20
+
+_block_cache: Cache | None = None
+
+
+@dataclass(slots=True)
+class Sealed:
+    """One closed batch: its writes, and the offset of the input after it."""
+
+    writes: dict[tuple[bytes, bytes], bytes | None]
+    next_offset: int
+    number: int
+
+
+class Backend(Protocol):
+    """Durable bytes. Implementations: RocksDB for services, a dict for tests and the model."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key starts with `prefix`, in key order."""
+        ...
+
+    def write(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Apply all rows atomically (None deletes). What is durable when it returns survives a killed process."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class MemoryBackend:
+    """A dict with the same contract as RocksDB; for tests and for the crash model."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.rows.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted((key, row) for key, row in self.rows.items() if key.startswith(prefix)))
+
+    def write(self, rows: Mapping[bytes, bytes | None]) -> None:
+        for key, row in rows.items():
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+
+    def close(self) -> None:
+        pass
+
+
+class RocksBackend:
+    """RocksDB through rocksdict in raw mode. The write-ahead log survives `kill -9`; a lost disk is restored from Kafka."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(folder), options=_options(), access_type=AccessType.read_write())
+        except Exception as error:  # noqa: BLE001 -- rocksdict raises bare Exception for every failure
+            raise StoreError(f"cannot open the store at {folder}: {error}; is another worker using it?") from error
+        self._sync = WriteOptions()
+
+    def get(self, key: bytes) -> bytes | None:
+        row: bytes | None = self._db.get(key)
+        return row
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, row in self._db.items(from_key=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, row
+
+    def write(self, rows: Mapping[bytes, bytes | None]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, row in rows.items():
+            if row is None:
+                batch.delete(key)
+            else:
+                batch.put(key, row)
+        try:
+            self._db.write(batch, self._sync)
+        except Exception as error:  # noqa: BLE001 -- rocksdict raises bare Exception for every failure
+            raise StoreError(f"cannot write to the store: {error}; free disk space, then restart") from error
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # closing twice, or after a failed write, must not hide the first error
+            self._db.close()
+
+
+def _options() -> Options:
+    global _block_cache
+    if _block_cache is None:
+        _block_cache = Cache(BLOCK_CACHE_BYTES)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(2)
+    table = BlockBasedOptions()
+    table.set_block_cache(_block_cache)
+    table.set_bloom_filter(10, block_based=False)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+@dataclass(slots=True)
+class KeyedStore:
+    """Rows under views, with an overlay of batches that are sealed but not yet committed."""
+
+    backend: Backend
+    _overlay: dict[bytes, dict[bytes, tuple[int, bytes | None]]] = field(default_factory=dict)
+    _writes: dict[tuple[bytes, bytes], bytes | None] = field(default_factory=dict)
+    _number: int = 0
+    _committed: int = -1
+
+    @property
+    def next_offset(self) -> int:
+        """Offset of the first input record that this store has not seen; 0 for a new store."""
+        row = self.backend.get(_NEXT_OFFSET)
+        return int(row) if row else 0
+
+    def check_fingerprint(self, fingerprint: str) -> bool:
+        """Whether the rows were written by code with this fingerprint; a new store takes it as its own."""
+        held = self.backend.get(_FINGERPRINT)
+        if held is None:
+            self.backend.write({_FINGERPRINT: fingerprint.encode()})
+            return True
+        return held == fingerprint.encode()
+
+    def get(self, view: bytes, row: bytes) -> bytes | None:
+        rows = self._overlay.get(view)
+        if rows is not None and row in rows:
+            return rows[row][1]
+        return self.backend.get(_VIEW_LENGTH.pack(len(view)) + view + row)
+
+    def load(self, view: bytes) -> dict[bytes, bytes]:
+        """All rows of one view."""
+        prefix = _VIEW_LENGTH.pack(len(view)) + view
+        rows = {key[len(prefix) :]: row for key, row in self.backend.scan(prefix)}
+        for row, (_, value) in self._overlay.get(view, {}).items():
+            if value is None:
+                rows.pop(row, None)
+            else:
+                rows[row] = value
+        return rows
+
+    def views(self, prefix: bytes) -> set[bytes]:
+        """Names of all views that start with `prefix`; reads the whole store, for activations and refiling."""
+        found = {view for view in self._overlay if view.startswith(prefix)}
+        for key, _ in self.backend.scan(b""):
+            (length,) = _VIEW_LENGTH.unpack_from(key)
+            if length != 0xFFFF and key[2 : 2 + len(prefix)] == prefix:
+                found.add(key[2 : 2 + length])
+        return found
+
+    def put(self, view: bytes, row: bytes, value: bytes | None) -> None:
+        """Write one row (None deletes it) in the current batch."""
+        self._writes[view, row] = value
+        self._overlay.setdefault(view, {})[row] = (self._number, value)
+
+    def seal(self, next_offset: int) -> Sealed:
+        """Close the current batch; `next_offset` is the input offset after it. Nothing is durable yet."""
+        sealed = Sealed(self._writes, next_offset, self._number)
+        self._writes = {}
+        self._number += 1
+        return sealed
+
+    def commit(self, sealed: Sealed) -> None:
+        """Make a sealed batch durable, with its offset, in one write. Batches commit in the order they were sealed."""
+        if sealed.number != self._committed + 1:
+            raise StoreError(f"batch {sealed.number} committed out of order after {self._committed}")
+        rows = {_VIEW_LENGTH.pack(len(view)) + view + row: value for (view, row), value in sealed.writes.items()}
+        rows[_NEXT_OFFSET] = str(sealed.next_offset).encode()
+        self.backend.write(rows)
+        self._committed = sealed.number
+        for view, row in sealed.writes:
+            overlay = self._overlay[view]
+            if overlay[row][0] == sealed.number:
+                del overlay[row]
+                if not overlay:
+                    del self._overlay[view]
+
+    def close(self) -> None:
+        self.backend.close()
