@@ -93,9 +93,7 @@ class Amendment(Record):
         None, validate_default=True
     )
     ground: Literal["none", "force_majeure_order", "index_clause", "other"]
-    ordered_at: Annotated[Instant | None, required_with("ground", "force_majeure_order")] = Field(
-        None, validate_default=True
-    )
+    ordered_at: Instant | None = None
     approver: PersonToken | None = None
 
 
