@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaException
 
 from xiezhi.codec import Codec
-from xiezhi.contracts.naming import DEAD_LETTER
+from xiezhi.contracts.bus import DEAD_LETTER
 from xiezhi.envelope import Envelope
 from xiezhi.errors import DeadLetterLimitError, DeliveryError
 
@@ -128,7 +128,7 @@ class DeadLetters:
         """
         now_ms = self._clock()
         letter = letter_of(record, stage=self._stage, reason=reason, detail=detail, failed_ms=now_ms)
-        value = self._codec.encode(f"{DEAD_LETTER}-value", letter)
+        value = self._codec.encode(DEAD_LETTER.subject, letter)
         self._count(record.topic, now_ms)
         headers = envelope_of(record, stage=self._stage).to_headers()
         self._produce(address(record).encode(), value, headers, on_delivered)
@@ -140,8 +140,8 @@ class DeadLetters:
         if len(sent) >= self._limit:
             raise DeadLetterLimitError(
                 f"{self._stage}: more than {self._limit} records of {topic} within a minute cannot be used, "
-                f"so the topic itself must be wrong. See `xiezhi dead-letters list --topic {topic}`, mend the "
-                "publisher or the contract, then start the service again; "
+                f"so the topic itself must be wrong. See `xiezhi dead-letters list --topic {topic}`, mend "
+                "the publisher or the contract, then start the service again; "
                 "XIEZHI_DEAD_LETTERS_PER_MINUTE_MAX sets the limit"
             )
         sent.append(now_ms)
@@ -152,7 +152,7 @@ class DeadLetters:
         for _ in range(_QUEUE_WAITS_MAX):
             try:
                 return self._producer.produce(
-                    DEAD_LETTER, key=key, value=value, headers=headers, on_delivery=on_delivered
+                    DEAD_LETTER.topic, key=key, value=value, headers=headers, on_delivery=on_delivered
                 )
             except BufferError:
                 self._producer.poll(_QUEUE_WAIT_S)
@@ -182,10 +182,12 @@ def letter_of(
         "reason": reason,
         "detail": detail[:DETAIL_CHARS_MAX],
         "attempts": attempts_of(record.headers),
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "ingested_ms": record.ingested_ms,
+        "source": {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "ingested_ms": record.ingested_ms,
+        },
         "key": record.key,
         "value": record.value,
         "headers": [{"name": name, "value": value} for name, value in record.headers],
@@ -202,7 +204,7 @@ def envelope_of(record: SourceRecord, *, stage: str) -> Envelope:
     traceparent = _header(record.headers, "traceparent")
     return Envelope.create(
         source=f"urn:xiezhi:{stage}",
-        type=DEAD_LETTER,
+        type=DEAD_LETTER.topic,
         subject=address(record),
         occurred_ms=record.ingested_ms,
         version=0,
