@@ -103,7 +103,9 @@ def _apply_rule(
             continue
         proposal = _alert(active, join, view, finding)
         if proposal.id in proposals:
-            raise ValueError(f"two findings of {active.rule.id} have the same subject {dict(finding.subject)}")
+            raise ValueError(
+                f"two findings of {active.rule.id} have the same subject {dict(finding.subject)}"
+            )
         proposals[proposal.id] = proposal
         standing.append(finding)
     result.outcomes += outcomes

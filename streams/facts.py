@@ -39,7 +39,15 @@ class Filing:
 
     def to_bytes(self) -> bytes:
         s = self.source
-        fields = (self.presence.value, s.topic, s.partition, s.offset, s.ingested_ms, self.digest, self.routed_ms)
+        fields = (
+            self.presence.value,
+            s.topic,
+            s.partition,
+            s.offset,
+            s.ingested_ms,
+            self.digest,
+            self.routed_ms,
+        )
         return ";".join(map(str, fields)).encode()
 
     @classmethod

@@ -58,9 +58,7 @@ class View:
 
     def __init__(self, key: str, statements: Iterable[Statement]) -> None:
         self.key = key
-        self.statements = tuple(
-            sorted(statements, key=lambda s: (s.occurred_ms, s.record_type, s.record_id))
-        )
+        self.statements = tuple(sorted(statements, key=lambda s: (s.occurred_ms, s.record_type, s.record_id)))
 
     @cached_property
     def _by_type(self) -> dict[str, list[Statement]]:

@@ -46,7 +46,12 @@ class Guard:
         envelope = self._envelope(raw)
         if raw.value is None:
             return Withdrawal(
-                raw.topic, envelope.subject, envelope.version, envelope.occurred_ms, envelope.event_id, raw.source
+                raw.topic,
+                envelope.subject,
+                envelope.version,
+                envelope.occurred_ms,
+                envelope.event_id,
+                raw.source,
             )
         try:
             value = self.decode(raw.topic, raw.value)
@@ -77,7 +82,9 @@ class Guard:
             raise BadRecordError("wrong_key", "the key is not the record_id in ce_subject")
         if envelope.occurred_ms > raw.timestamp_ms + self.future_tolerance_ms:
             ahead_s = (envelope.occurred_ms - raw.timestamp_ms) // 1000
-            raise BadRecordError("time_ahead", f"ce_time is {ahead_s} s after ingestion; check the sender's clock")
+            raise BadRecordError(
+                "time_ahead", f"ce_time is {ahead_s} s after ingestion; check the sender's clock"
+            )
         return envelope
 
 

@@ -79,7 +79,9 @@ class Router:
             if wanted == kind or not wanted:
                 for key in select(record.value):
                     if _SEPARATOR in key or "|" in key:
-                        raise BadRecordError("wrong_key", f"a join key must not contain control characters or |: {key!r}")
+                        raise BadRecordError(
+                            "wrong_key", f"a join key must not contain control characters or |: {key!r}"
+                        )
                     found[fact_key(join, key)] = None
         return list(found)
 

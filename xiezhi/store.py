@@ -85,7 +85,9 @@ class RocksBackend:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(folder), options=_options(), access_type=AccessType.read_write())
         except Exception as error:  # noqa: BLE001 -- rocksdict raises bare Exception for every failure
-            raise StoreError(f"cannot open the store at {folder}: {error}; is another worker using it?") from error
+            raise StoreError(
+                f"cannot open the store at {folder}: {error}; is another worker using it?"
+            ) from error
         self._sync = WriteOptions()
 
     def get(self, key: bytes) -> bytes | None:
@@ -111,7 +113,9 @@ class RocksBackend:
             raise StoreError(f"cannot write to the store: {error}; free disk space, then restart") from error
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # closing twice, or after a failed write, must not hide the first error
+        with contextlib.suppress(
+            Exception
+        ):  # closing twice, or after a failed write, must not hide the first error
             self._db.close()
 
 
@@ -197,7 +201,9 @@ class KeyedStore:
         """Make a sealed batch durable, with its offset, in one write. Batches commit in the order they were sealed."""
         if sealed.number != self._committed + 1:
             raise StoreError(f"batch {sealed.number} committed out of order after {self._committed}")
-        rows = {_VIEW_LENGTH.pack(len(view)) + view + row: value for (view, row), value in sealed.writes.items()}
+        rows = {
+            _VIEW_LENGTH.pack(len(view)) + view + row: value for (view, row), value in sealed.writes.items()
+        }
         rows[_NEXT_OFFSET] = str(sealed.next_offset).encode()
         self.backend.write(rows)
         self._committed = sealed.number

@@ -1,0 +1,464 @@
+"""The judge: keeps every view of one fact partition, and says what changed. Pure of Kafka.
+
+`apply` takes facts, ticks and activations in offset order, merges them, evaluates each touched view once and returns
+the statements to send. What was said before is remembered per alert and relation (`said`), together with its
+*position*: the offset of the last fact, tick or activation that bears on the key. On a key the judge stays silent
+until it has reached the position already said, and then speaks only if the content differs. So other batch
+boundaries, replays and late writes of a zombie worker cannot change what finally stands.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
+from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, filing_header
+from streams.kernel import Evidence, Join, Outcome, Statement, View
+from streams.records import RawRecord
+from xiezhi.envelope import Envelope
+from xiezhi.errors import BadRecordError
+from xiezhi.store import KeyedStore
+
+#: Views kept decoded per partition. Without a bound memory grows with the number of keys; a miss costs ~10 µs.
+VIEWS_CACHED_MAX = 50_000
+
+_CONTROL, _TIMERS = b"#control", b"#timers"
+_META, _FACT, _SAID = b"m", b"f", b"s"
+_NOW, _ACTIVATION, _OUTPUT_NEXT = b"now", b"activation|", b"output|"
+#: Bits of a position that hold the offset; the generation is above them, and both fit a 53-bit record version.
+_OFFSET_BITS = 44
+
+Rank = tuple[int, int, str, str]
+Decode = Callable[[str, bytes], Mapping[str, Any]]
+Activate = Callable[[bytes], ActiveRule | str]
+
+
+def position_of(generation: int, offset: int) -> int:
+    """(generation, offset) as one growing integer: the version of a relation, the order of statements on an alert."""
+    return generation << _OFFSET_BITS | offset
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The last statement about one alert or relation.
+
+    `content` is JSON of what was said, kept while it stands so that a withdrawal can repeat what it takes back.
+    """
+
+    kind: OutputKind
+    owner: str
+    position: int
+    digest: str  # "" once withdrawn
+    content: str
+
+    @property
+    def stands(self) -> bool:
+        return bool(self.digest)
+
+    def to_bytes(self) -> bytes:
+        return json.dumps([self.kind, self.owner, self.position, self.digest, self.content]).encode()
+
+    @classmethod
+    def from_bytes(cls, row: bytes) -> Said:
+        kind, owner, position, digest, content = json.loads(row)
+        return cls(OutputKind(kind), owner, position, digest, content)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One statement for the alert or relation topic. `state` is raised, changed or withdrawn."""
+
+    id: str
+    view: str
+    said: Said
+    state: str
+    digest: str  # of the content, also of what a withdrawal takes back
+    content: Mapping[str, Any]
+    evidence: tuple[Mapping[str, Any], ...]
+    occurred_ms: int
+    ingested_ms: int
+    routed_ms: int
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What a statement says, or takes back."""
+
+    state: str
+    digest: str
+    content: Mapping[str, Any]
+    evidence: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(slots=True)
+class _Held:
+    """One record as it stands under a key; `statement` is None when it has left."""
+
+    rank: Rank
+    offset: int
+    statement: Statement | None
+
+
+@dataclass(slots=True)
+class _Key:
+    """A view, decoded: what stands, what was said, the position reached and when to look again."""
+
+    held: dict[tuple[str, str], _Held] = field(default_factory=dict)
+    said: dict[str, Said] = field(default_factory=dict)
+    position: int = -1
+    wake_at_ms: int | None = None
+    routed_ms: int = 0
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What a judge is made of; shared by all partitions of a worker."""
+
+    joins: Sequence[Join]
+    decode: Decode
+    activate: Activate  # activation bytes -> active rule, or the id of a rule that is now off
+    generation: int
+    on_outcome: Callable[[str, str, str], None] = lambda rule, outcome, reason: None
+    on_failure: Callable[[str, str, str], None] = lambda owner, view, error: None
+    views_cached_max: int = VIEWS_CACHED_MAX
+
+
+class Judge:
+    """Judges one fact partition. `store` holds views, what was said, timers, ticks and activations."""
+
+    def __init__(self, judging: Judging, store: KeyedStore) -> None:
+        self._judging = judging
+        self._joins = {join.name: join for join in judging.joins}
+        self._cache: OrderedDict[str, _Key] = OrderedDict()
+        self.store = store
+        control = store.load(_CONTROL)
+        self.now_ms = int(control.get(_NOW, b"0"))
+        self._active: dict[str, ActiveRule] = {}
+        self._bearing: dict[str, int] = {}  # join -> position of its last activation: it bears on all keys
+        for row, value in control.items():
+            if row.startswith(_ACTIVATION):
+                position, raw = value.split(b";", 1)
+                self._install(row.removeprefix(_ACTIVATION).decode(), raw, int(position))
+        self._timers = [_timer_from_row(row) for row in store.load(_TIMERS)]
+        heapq.heapify(self._timers)
+        self._dirty: dict[str, None] = {}
+
+    # -- input ---------------------------------------------------------------------------------------------------
+
+    def apply(
+        self, records: Iterable[RawRecord], bad: Callable[[RawRecord, BadRecordError], None]
+    ) -> list[Output]:
+        """Merge and judge records in offset order; a record that breaks its contract goes to `bad`.
+
+        Ticks and activations divide the batch: what came before them is evaluated before them, so that an answer
+        depends on the log alone and not on where a batch happened to end.
+        """
+        outputs: list[Output] = []
+        for raw in records:
+            if raw.key == TICK_KEY:
+                outputs += self.evaluate()
+                self._tick(raw)
+            elif raw.key == ACTIVATION_KEY:
+                outputs += self.evaluate()
+                self._activation(raw)
+            else:
+                try:
+                    self._merge(raw)
+                except BadRecordError as error:
+                    bad(raw, error)
+        return outputs + self.evaluate()
+
+    def restore(self, records: Iterable[RawRecord]) -> None:
+        """Merge without evaluating: the touched keys are left for the next `evaluate`."""
+        self._merge_only(records)
+        for view in self._dirty:
+            self._write_meta(
+                view, self._key(view)
+            )  # so that a view may leave the cache before it is evaluated
+        self._shrink()
+
+    def _merge_only(self, records: Iterable[RawRecord]) -> None:
+        for raw in records:
+            if raw.key == TICK_KEY:
+                self._tick(raw)
+            elif raw.key == ACTIVATION_KEY:
+                self._activation(raw)
+            else:
+                try:
+                    self._merge(raw)
+                except BadRecordError:
+                    continue  # it went to the dead letters when it was first read
+
+    def _merge(self, raw: RawRecord) -> None:
+        header = filing_header(raw.headers)
+        if raw.key is None or header is None or raw.value is None:
+            raise BadRecordError("not_a_fact", "a fact has a key, a value and a filing header")
+        filing, envelope, view = (
+            Filing.from_bytes(header),
+            Envelope.from_headers(raw.headers),
+            raw.key.decode(),
+        )
+        key = self._key(view)
+        rank = (envelope.version, envelope.occurred_ms, envelope.event_id, filing.digest)
+        slot = (filing.source.topic, envelope.subject)
+        held = key.held.get(slot)
+        if held is None or rank > held.rank or (rank == held.rank and filing.source.offset < held.offset):
+            statement = None
+            if filing.presence is Presence.PRESENT:
+                statement = self._statement(raw.value, filing, envelope)
+            key.held[slot] = _Held(rank, filing.source.offset, statement)
+            self.store.put(raw.key, _fact_row(slot), _fact_to_bytes(header, envelope, raw.value))
+        key.position = position_of(self._judging.generation, raw.offset)
+        key.routed_ms, key.traceparent = filing.routed_ms, envelope.traceparent
+        self._dirty[view] = None
+
+    def _statement(self, value: bytes, filing: Filing, envelope: Envelope) -> Statement:
+        return Statement(
+            record_type=filing.source.topic,
+            record_id=envelope.subject,
+            version=envelope.version,
+            occurred_ms=envelope.occurred_ms,
+            event_id=envelope.event_id,
+            digest=filing.digest,
+            value=self._judging.decode(filing.source.topic, value),
+            source=filing.source,
+            jurisdiction=envelope.jurisdiction,
+            traceparent=envelope.traceparent,
+        )
+
+    def _tick(self, raw: RawRecord) -> None:
+        now_ms = int(json.loads(raw.value or b"{}")["now_ms"])
+        if now_ms <= self.now_ms:
+            return  # a second clock, or one whose machine's time stepped back: now is the largest tick
+        self.now_ms = now_ms
+        self.store.put(_CONTROL, _NOW, str(now_ms).encode())
+        while self._timers and self._timers[0][0] <= now_ms:
+            at_ms, view = heapq.heappop(self._timers)
+            self.store.put(_TIMERS, _timer_row(at_ms, view), None)
+            key = self._key(view)
+            if key.wake_at_ms == at_ms:
+                key.wake_at_ms = None
+                key.position = position_of(self._judging.generation, raw.offset)
+                self._dirty[view] = None
+
+    def _activation(self, raw: RawRecord) -> None:
+        value = raw.value or b""
+        activated = self._judging.activate(value)
+        rule_id = activated if isinstance(activated, str) else activated.rule.id
+        held = self._active.get(rule_id)
+        wanted = None if isinstance(activated, str) else activated.activation
+        if wanted == (held.activation if held else None):
+            return  # broadcast again: nothing changes, so it bears on nobody
+        position = position_of(self._judging.generation, raw.offset)
+        self.store.put(_CONTROL, _ACTIVATION + rule_id.encode(), b"%d;%s" % (position, value))
+        self._install(rule_id, value, position)
+        join = next((join for join in self._judging.joins if any(r.id == rule_id for r in join.rules)), None)
+        if join is not None:
+            for view in sorted(self.store.views(f"{join.name}|".encode())):
+                self._dirty[view.decode()] = None
+
+    def _install(self, rule_id: str, value: bytes, position: int) -> None:
+        activated = self._judging.activate(value)
+        if isinstance(activated, str):
+            self._active.pop(rule_id, None)
+        else:
+            self._active[rule_id] = activated
+        for join in self._judging.joins:
+            if any(rule.id == rule_id for rule in join.rules):
+                self._bearing[join.name] = max(position, self._bearing.get(join.name, -1))
+
+    # -- what was said -------------------------------------------------------------------------------------------
+
+    def adopt(self, output_id: str, view: str, said: Said) -> bool:
+        """Take note of a statement read from an output topic; True if it was not ours, so its key is to be judged."""
+        key = self._key(view)
+        known = key.said.get(output_id)
+        if known is not None and said.position <= known.position:
+            return False
+        self._remember(view, key, output_id, said)
+        self._dirty[view] = None
+        return True
+
+    def outputs_read(self, topic: str) -> int:
+        """The next offset to read of this partition of an output topic."""
+        return int(self.store.get(_CONTROL, _OUTPUT_NEXT + topic.encode()) or b"0")
+
+    def note_outputs_read(self, topic: str, next_offset: int) -> None:
+        """Remember how far this partition of an output topic was read; durable with the current batch."""
+        self.store.put(_CONTROL, _OUTPUT_NEXT + topic.encode(), str(next_offset).encode())
+
+    def _remember(self, view: str, key: _Key, output_id: str, said: Said) -> None:
+        key.said[output_id] = said
+        self.store.put(view.encode(), _SAID + output_id.encode(), said.to_bytes())
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> list[Output]:
+        """Evaluate every touched key once and return what changed."""
+        outputs: list[Output] = []
+        for view in self._dirty:
+            outputs += self._evaluate(view)
+        self._dirty.clear()
+        self._shrink()
+        return outputs
+
+    def _evaluate(self, view: str) -> list[Output]:
+        join_name, _, join_key = view.partition("|")
+        join, key = self._joins.get(join_name), self._key(view)
+        if join is None:
+            return []  # filed by code that knows another join; its selectors' fingerprint stops the worker
+        statements = (held.statement for held in key.held.values() if held.statement is not None)
+        result = evaluate_view(join, View(join_key, statements), self._active, self.now_ms)
+        for rule_id, outcome, reason in result.outcomes:
+            self._judging.on_outcome(rule_id, outcome, reason)
+        for owner, error in result.failed.items():
+            self._judging.on_failure(owner, view, error)
+        position = max(key.position, self._bearing.get(join_name, -1))
+        self._keep(view, key, result.wake_at_ms)
+        if any(said.position > position for said in key.said.values()):
+            return []  # more was said about this key than has been read: silence until that is reached
+        return [
+            *self._raise_or_change(view, key, position, result),
+            *self._withdraw(view, key, position, result),
+        ]
+
+    def _raise_or_change(self, view: str, key: _Key, position: int, result: Evaluation) -> Iterable[Output]:
+        for proposal in result.proposals.values():
+            known = key.said.get(proposal.id)
+            if known is not None and known.digest == proposal.digest:
+                continue
+            state = "changed" if known is not None and known.stands else "raised"
+            evidence = tuple(_reference(one) for one in proposal.evidence)
+            body = {"content": proposal.content, "evidence": evidence}
+            said = Said(proposal.kind, proposal.owner, position, proposal.digest, json.dumps(body))
+            yield self._say(
+                view, key, proposal.id, said, _Body(state, proposal.digest, proposal.content, evidence)
+            )
+
+    def _withdraw(self, view: str, key: _Key, position: int, result: Evaluation) -> Iterable[Output]:
+        for output_id, known in list(key.said.items()):
+            if known.stands and output_id not in result.proposals and known.owner not in result.failed:
+                body = json.loads(known.content)
+                said = Said(known.kind, known.owner, position, "", "")
+                taken_back = _Body("withdrawn", known.digest, body["content"], tuple(body["evidence"]))
+                yield self._say(view, key, output_id, said, taken_back)
+
+    def _say(self, view: str, key: _Key, output_id: str, said: Said, body: _Body) -> Output:
+        self._remember(view, key, output_id, said)
+        return Output(
+            id=output_id,
+            view=view,
+            said=said,
+            state=body.state,
+            digest=body.digest,
+            content=body.content,
+            evidence=body.evidence,
+            occurred_ms=max((one["occurred_ms"] for one in body.evidence), default=0),
+            ingested_ms=max((one["ingested_ms"] for one in body.evidence), default=0),
+            routed_ms=key.routed_ms,
+            traceparent=key.traceparent,
+        )
+
+    def _keep(self, view: str, key: _Key, wake_at_ms: int | None) -> None:
+        """Write the position reached and the timer of a key."""
+        if wake_at_ms != key.wake_at_ms:
+            if key.wake_at_ms is not None:
+                self.store.put(_TIMERS, _timer_row(key.wake_at_ms, view), None)
+            if wake_at_ms is not None:
+                self.store.put(_TIMERS, _timer_row(wake_at_ms, view), b"")
+                heapq.heappush(self._timers, (wake_at_ms, view))
+            key.wake_at_ms = wake_at_ms
+        self._write_meta(view, key)
+
+    def _write_meta(self, view: str, key: _Key) -> None:
+        wake = "" if key.wake_at_ms is None else str(key.wake_at_ms)
+        meta = f"{key.position};{wake};{key.routed_ms};{key.traceparent}"
+        self.store.put(view.encode(), _META, meta.encode())
+
+    # -- views ---------------------------------------------------------------------------------------------------
+
+    def _key(self, view: str) -> _Key:
+        key = self._cache.get(view)
+        if key is None:
+            key = self._cache[view] = self._load(view)
+        else:
+            self._cache.move_to_end(view)
+        return key
+
+    def _load(self, view: str) -> _Key:
+        key = _Key()
+        for row, value in self.store.load(view.encode()).items():
+            if row == _META:
+                position, wake, routed_ms, key.traceparent = value.decode().split(";")
+                key.position, key.routed_ms = int(position), int(routed_ms)
+                key.wake_at_ms = int(wake) if wake else None
+            elif row.startswith(_SAID):
+                key.said[row[1:].decode()] = Said.from_bytes(value)
+            else:
+                filing, envelope, body = _fact_from_bytes(value)
+                statement = None
+                if filing.presence is Presence.PRESENT:
+                    statement = self._statement(body, filing, envelope)
+                rank = (envelope.version, envelope.occurred_ms, envelope.event_id, filing.digest)
+                key.held[filing.source.topic, envelope.subject] = _Held(rank, filing.source.offset, statement)
+        return key
+
+    def _shrink(self) -> None:
+        """Forget the views used longest ago; their rows are in the store or, uncommitted, in its overlay."""
+        while len(self._cache) > self._judging.views_cached_max:
+            self._cache.popitem(last=False)
+
+
+def _reference(evidence: Evidence) -> Mapping[str, Any]:
+    """Evidence as the alert and relation contracts carry it."""
+    source = evidence.source
+    return {
+        "record_type": evidence.record_type,
+        "record_id": evidence.record_id,
+        "version": evidence.version,
+        "event_id": evidence.event_id,
+        "digest": evidence.digest,
+        "topic": source.topic,
+        "partition": source.partition,
+        "offset": source.offset,
+        "ingested_ms": source.ingested_ms,
+        "occurred_ms": evidence.occurred_ms,
+        "fields": list(evidence.fields),
+        "traceparent": evidence.traceparent,
+    }
+
+
+def _fact_row(slot: tuple[str, str]) -> bytes:
+    return _FACT + "\x1f".join(slot).encode()
+
+
+def _fact_to_bytes(filing: bytes, envelope: Envelope, value: bytes) -> bytes:
+    head = json.dumps(
+        [filing.decode(), [[name, raw.decode()] for name, raw in envelope.to_headers()]]
+    ).encode()
+    return len(head).to_bytes(4, "big") + head + value
+
+
+def _fact_from_bytes(row: bytes) -> tuple[Filing, Envelope, bytes]:
+    end = 4 + int.from_bytes(row[:4], "big")
+    filing, headers = json.loads(row[4:end])
+    return (
+        Filing.from_bytes(filing.encode()),
+        Envelope.from_headers([(name, raw.encode()) for name, raw in headers]),
+        row[end:],
+    )
+
+
+def _timer_row(at_ms: int, view: str) -> bytes:
+    return at_ms.to_bytes(8, "big") + view.encode()
+
+
+def _timer_from_row(row: bytes) -> tuple[int, str]:
+    return int.from_bytes(row[:8], "big"), row[8:].decode()

@@ -1,0 +1,128 @@
+"""The oracle: the alert set as a batch computes it from the whole log, without any stream.
+
+Group all records by join key, evaluate once, stratum by stratum. It shares with the stream only `evaluate_view`, the
+key selectors and the guard that tells good records from bad ones; merging, filing, positions, timers and retraction are
+written here a second time, in the plainest way, so that a mistake on either side shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.evaluation import ActiveRule, OutputKind, Proposal, evaluate_view
+from streams.kernel import Evidence, Join, Outcome, Source, Statement, View
+from streams.records import Guard, RawRecord, Withdrawal
+from xiezhi.contracts.naming import RELATION
+from xiezhi.errors import BadRecordError
+
+#: Recursion of ownership ends at its stated depth; more rounds than joins plus that means a cycle of relations.
+ROUNDS_MAX = 40
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What stands, according to the batch: alerts by id, relations by id, outcomes counted per rule and reason."""
+
+    alerts: dict[str, Proposal] = field(default_factory=dict)
+    relations: dict[str, Proposal] = field(default_factory=dict)
+    outcomes: dict[tuple[str, Outcome, str], int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)  # reason -> records the guard did not admit
+
+
+def judge_log(
+    records: Iterable[RawRecord],
+    joins: Sequence[Join],
+    active: Mapping[str, ActiveRule],
+    guard: Guard,
+    now_ms: int,
+) -> Verdict:
+    """The alert set of a log: departments' records (no relations), the active rules and the largest tick."""
+    verdict = Verdict()
+    standing = _standing(records, guard, verdict)
+    relations: dict[str, Proposal] = {}
+    for _ in range(ROUNDS_MAX):
+        found = _judge(joins, [*standing, *map(_as_statement, relations.values())], active, now_ms)
+        settled = {key: one.digest for key, one in found.relations.items()} == {
+            key: one.digest for key, one in relations.items()
+        }
+        relations = found.relations
+        if settled:
+            found.refused = verdict.refused
+            return found
+    raise RuntimeError("relations do not settle: the joins feed each other in a circle")
+
+
+def _standing(records: Iterable[RawRecord], guard: Guard, verdict: Verdict) -> list[Statement]:
+    """Of each record the statement of highest rank; of equal ones the one that the log holds first."""
+    best: dict[tuple[str, str], Statement | Withdrawal] = {}
+    for raw in records:
+        try:
+            record = guard.admit(raw)
+        except BadRecordError as error:
+            verdict.refused[error.reason] = verdict.refused.get(error.reason, 0) + 1
+            continue
+        slot = (record.record_type, record.record_id)
+        other = best.get(slot)
+        if (
+            other is None
+            or record.rank > other.rank
+            or (record.rank == other.rank and record.source.offset < other.source.offset)
+        ):
+            best[slot] = record
+    return [record for record in best.values() if isinstance(record, Statement)]
+
+
+def _judge(
+    joins: Sequence[Join], statements: Iterable[Statement], active: Mapping[str, ActiveRule], now_ms: int
+) -> Verdict:
+    """One round: file every statement, evaluate every view once."""
+    views: dict[tuple[str, str], list[Statement]] = {}
+    for statement in statements:
+        for join in joins:
+            for key in {key for select in _selectors(join, statement) for key in select(statement.value)}:
+                views.setdefault((join.name, key), []).append(statement)
+    verdict, by_name = Verdict(), {join.name: join for join in joins}
+    for (join_name, key), members in sorted(views.items()):
+        result = evaluate_view(by_name[join_name], View(key, members), active, now_ms)
+        verdict.failed |= {f"{owner} at {join_name}|{key}": why for owner, why in result.failed.items()}
+        for outcome in result.outcomes:
+            verdict.outcomes[outcome] = verdict.outcomes.get(outcome, 0) + 1
+        for proposal in result.proposals.values():
+            target = verdict.alerts if proposal.kind is OutputKind.ALERT else verdict.relations
+            target[proposal.id] = proposal
+    return verdict
+
+
+def _selectors(join: Join, statement: Statement) -> list[Callable[[Mapping[str, Any]], Iterable[str]]]:
+    return [
+        taken.keys
+        for taken in join.inputs
+        if taken.record_type == statement.record_type and (not taken.kind or taken.kind == statement.value["kind"])
+    ]
+
+
+def _as_statement(relation: Proposal) -> Statement:
+    """A relation as the statement that the stream would read back from the relation topic."""
+    evidence = relation.evidence
+    return Statement(
+        record_type=RELATION,
+        record_id=relation.id,
+        version=0,
+        occurred_ms=max((one.occurred_ms for one in evidence), default=0),
+        event_id="",
+        digest=relation.digest,
+        value={**relation.content, "record_id": relation.id, "evidence": [_reference(one) for one in evidence]},
+        source=Source(RELATION, 0, 0, max((one.source.ingested_ms for one in evidence), default=0)),
+        jurisdiction=relation.content["jurisdiction"],
+    )
+
+
+def _reference(evidence: Evidence) -> dict[str, Any]:
+    names = ("record_type", "record_id", "version", "event_id", "digest", "occurred_ms", "traceparent")
+    reference: dict[str, Any] = {name: getattr(evidence, name) for name in names}
+    source = evidence.source
+    reference |= {"topic": source.topic, "partition": source.partition, "offset": source.offset}
+    return reference | {"ingested_ms": source.ingested_ms, "fields": list(evidence.fields)}

@@ -1,0 +1,101 @@
+"""Statements on the alert and relation topics: how the judge writes them, and reads back what was said.
+
+One header, `xz_said`, repeats what the said-memory needs (view, owner, position, digest), so that a withdrawal of a
+relation, which has a null value, can be understood without any other state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streams.evaluation import OutputKind
+from streams.judge import Output, Said
+from streams.records import RawRecord
+from xiezhi.contracts.bus import ALERT, RELATION
+from xiezhi.envelope import Envelope
+from xiezhi.errors import BadRecordError
+
+SAID_HEADER = "xz_said"
+JUDGED_HEADER = "xz_judged"
+SOURCE = "urn:xiezhi:judge"
+JURISDICTION_UNKNOWN = "000000000000"
+CONTRACTS = {OutputKind.ALERT: ALERT, OutputKind.RELATION: RELATION}
+
+Encode = Callable[[str, Mapping[str, Any]], bytes]
+Decode = Callable[[str, bytes], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingStatement:
+    """One record for the alert or relation topic."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def encode_output(output: Output, encode: Encode, judged_ms: int) -> OutgoingStatement:
+    """The record for one statement. A withdrawn relation is a null value; a withdrawn alert repeats its content."""
+    said = output.said
+    contract = CONTRACTS[said.kind]
+    envelope = Envelope.create(
+        source=SOURCE,
+        type=contract.topic,
+        subject=output.id,
+        occurred_ms=output.occurred_ms,
+        version=said.position,
+        jurisdiction=output.content["jurisdiction"] or JURISDICTION_UNKNOWN,
+        traceparent=output.traceparent,
+    )
+    memory = {"view": output.view, "owner": said.owner, "position": said.position, "digest": said.digest}
+    stages = {"routed_ms": output.routed_ms, "judged_ms": judged_ms}
+    headers = [
+        *envelope.to_headers(),
+        (SAID_HEADER, json.dumps(memory).encode()),
+        (JUDGED_HEADER, json.dumps(stages).encode()),
+    ]
+    value = None
+    if said.kind is OutputKind.ALERT:
+        value = encode(contract.subject, _alert_value(output, judged_ms))
+    elif said.stands:
+        value = encode(contract.subject, _value(output))
+    return OutgoingStatement(contract.topic, output.id.encode(), value, headers)
+
+
+def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
+    """(id, view, said) of a record on an output topic; raises BadRecordError."""
+    header = next((value for name, value in raw.headers if name == SAID_HEADER), None)
+    try:
+        memory = json.loads(header or b"")
+        view, owner, digest = str(memory["view"]), str(memory["owner"]), str(memory["digest"])
+        position, output_id = int(memory["position"]), (raw.key or b"").decode()
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRecordError("malformed_header", f"the header {SAID_HEADER} is not one: {error}") from error
+    kind = OutputKind.ALERT if raw.topic == ALERT.topic else OutputKind.RELATION
+    content = ""
+    if digest and raw.value is not None:
+        value = dict(decode(raw.topic, raw.value))
+        evidence = value.pop("evidence")
+        for added in ("record_id", "state", "content_digest", "position", "times"):
+            value.pop(added, None)
+        content = json.dumps({"content": value, "evidence": evidence})
+    return output_id, view, Said(kind, owner, position, digest, content)
+
+
+def _value(output: Output) -> dict[str, Any]:
+    return {
+        **output.content,
+        "record_id": output.id,
+        "evidence": list(output.evidence),
+        "content_digest": output.digest,
+        "position": output.said.position,
+    }
+
+
+def _alert_value(output: Output, judged_ms: int) -> dict[str, Any]:
+    times = {"occurred_ms": output.occurred_ms, "ingested_ms": output.ingested_ms, "judged_ms": judged_ms}
+    return {**_value(output), "state": output.state, "times": times}
