@@ -9,6 +9,7 @@
     ├── UnknownSchemaError          the registry answers that it does not have this schema id or subject
     ├── IncompatibleSchemaError     the registry refuses a schema that would break readers
     ├── RegistryUnavailableError    the registry cannot be reached; wait and try again
+    ├── BrokerUnavailableError      no broker can be reached; wait and try again
     ├── DeliveryError               the broker did not accept a record
     ├── StoreError                  the keyed store cannot be opened, read or written
     └── StackError                  the local broker or registry did not start or stop as asked
@@ -73,6 +74,10 @@ class IncompatibleSchemaError(XiezhiError):
 
 class RegistryUnavailableError(XiezhiError):
     """The registry cannot be reached or answers 5xx. Wait; never dead-letter."""
+
+
+class BrokerUnavailableError(XiezhiError):
+    """No broker answers at the configured addresses. Wait and try again."""
 
 
 class DeliveryError(XiezhiError):
