@@ -2,8 +2,8 @@
 
 Publishers create it, every stage reads it, nobody changes it. Reading is strict, since headers are untrusted
 bytes, with one exception: trace context that is missing or malformed is dropped and never costs a record its
-delivery (W3C Trace Context says to restart the trace). It is also the first thing done to every record, so what
-repeats from record to record is looked up, not parsed again.
+delivery (W3C Trace Context says to restart the trace). It is also the first thing done to every record, so
+what repeats from record to record is looked up, not parsed again.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def format_instant(instant_ms: int) -> str:
 
 
 # The readers below take untrusted bytes and raise ValueError("<header>: <what was expected>"). Those with a
-# cache see few different values; its bound keeps a hostile publisher from filling memory. Errors are not cached.
+# cache see few different values; its bound keeps a hostile publisher from filling memory.
 
 
 def _event_id(raw: bytes) -> str:
