@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
@@ -20,6 +19,7 @@ from xiezhi.codec import Codec
 from xiezhi.contracts.bus import DEAD_LETTER
 from xiezhi.envelope import Envelope
 from xiezhi.errors import DeadLetterLimitError, DeliveryError
+from xiezhi.log import Headers, RawRecord
 
 #: Header of a replayed record: how often it was tried. Absent on a record that comes from its department.
 ATTEMPTS_HEADER = "xz_attempts"
@@ -34,53 +34,7 @@ _JURISDICTION_UNKNOWN = "000000000000"
 _JURISDICTION = re.compile(r"[0-9]{12}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
-Headers = Iterable[tuple[str, bytes | None]]
 OnDelivered = Callable[[Any, Any], None]
-
-
-class SourceRecord(Protocol):
-    """A record as the broker holds it. `ingested_ms` is its append time."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def ingested_ms(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Headers: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """The plain `SourceRecord`."""
-
-    topic: str
-    partition: int
-    offset: int
-    ingested_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-
-    @classmethod
-    def from_message(cls, message: Any) -> RawRecord:
-        """From a `confluent_kafka.Message` that carries no error."""
-        return cls(
-            topic=message.topic(),
-            partition=message.partition(),
-            offset=message.offset(),
-            ingested_ms=message.timestamp()[1],
-            key=message.key(),
-            value=message.value(),
-            headers=tuple(message.headers() or ()),
-        )
 
 
 class RawProducer(Protocol):
@@ -119,7 +73,7 @@ class DeadLetters:
         self._clock = clock
         self._sent_ms: dict[str, deque[int]] = {}
 
-    def send(self, record: SourceRecord, *, reason: str, detail: str, on_delivered: OnDelivered) -> None:
+    def send(self, record: RawRecord, *, reason: str, detail: str, on_delivered: OnDelivered) -> None:
         """Hand the dead letter of `record` to the producer; `on_delivered(error, message)` is its report.
 
         Nothing is durable when this returns: the caller acknowledges `record` only after `on_delivered`
@@ -161,7 +115,7 @@ class DeadLetters:
         raise DeliveryError(f"the dead letter of {key.decode()} found no room in the producer's queue")
 
 
-def address(record: SourceRecord) -> str:
+def address(record: RawRecord) -> str:
     """`topic/partition/offset`: key and record id of the dead letter."""
     return f"{record.topic}/{record.partition}/{record.offset}"
 
@@ -173,7 +127,7 @@ def attempts_of(headers: Headers) -> int:
 
 
 def letter_of(
-    record: SourceRecord, *, stage: str, reason: str, detail: str, failed_ms: int
+    record: RawRecord, *, stage: str, reason: str, detail: str, failed_ms: int
 ) -> Mapping[str, Any]:
     """The dead letter as a value of its contract."""
     return {
@@ -195,7 +149,7 @@ def letter_of(
     }
 
 
-def envelope_of(record: SourceRecord, *, stage: str) -> Envelope:
+def envelope_of(record: RawRecord, *, stage: str) -> Envelope:
     """The same record failing at the same stage gives the same event id, so a repeat is recognisable.
 
     That is why the event's time is the record's ingestion and not the moment of failure.

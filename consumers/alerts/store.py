@@ -1,0 +1,203 @@
+"""The alert store: applies statements from the alert topic and answers questions about them.
+
+A statement takes effect only beyond the position held for its alert, and the effect is stored in one transaction with
+the offset after it. So a batch may be applied twice, in part again, or by two processes at once, and the result is the
+same. Calls block; all raise StoreError when the database fails, after which nothing of the call took effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy.engine import RowMapping
+
+from consumers.alerts import tables
+from consumers.alerts.database import connect, prepare, reading, writing
+from consumers.alerts.statement import Filter, Statement, Stored, accept
+
+Place = tuple[str, int]  # topic, partition
+
+#: Bound parameters in one question; SQLite's own limit is 32,766, PostgreSQL's 65,535.
+_PARAMETERS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Statements in the order of `seq`, and the number up to which nothing else fits the filter."""
+
+    statements: tuple[Stored, ...]
+    upto_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a named reader got, and with which filter."""
+
+    name: str
+    seq: int
+    filters: str
+
+
+class AlertStore:
+    """One database of alerts. Safe to use from several processes; one instance belongs to one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        prepare(engine)
+
+    @classmethod
+    def open(cls, url: str, *, durable: bool = True) -> AlertStore:
+        """Open the database at `url` and create missing tables. The folder of a SQLite file must exist."""
+        return cls(connect(url, durable=durable))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # What the consumer writes
+
+    def apply(
+        self, statements: Sequence[Statement], next_offsets: Mapping[Place, int], *, stored_ms: int
+    ) -> tuple[Stored, ...]:
+        """Store what takes effect of `statements`, and where to read on. Durable when this returns."""
+        with writing(self._engine) as connection:
+            last_seq = _queue_up(connection)
+            held = _positions(connection, {statement.alert.record_id for statement in statements})
+            accepted = accept(held, statements)
+            stored = tuple(
+                Stored(seq, stored_ms, statement) for seq, statement in enumerate(accepted, last_seq + 1)
+            )
+            _write(connection, stored)
+            _move_offsets(connection, next_offsets)
+        return stored
+
+    def next_offsets(self, topic: str) -> dict[int, int]:
+        """Partition → offset to read on from."""
+        query = select(tables.offsets.c.partition, tables.offsets.c.next_offset)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.where(tables.offsets.c.topic == topic))
+            return {row.partition: row.next_offset for row in rows}
+
+    def claim(self, cluster_id: str) -> str:
+        """The cluster whose log this database holds: `cluster_id` from the first call on."""
+        with writing(self._engine) as connection:
+            _queue_up(connection)
+            query = select(tables.meta.c.value).where(tables.meta.c.name == "cluster")
+            found: str | None = connection.scalar(query)
+            if found is None:
+                connection.execute(insert(tables.meta).values(name="cluster", value=cluster_id))
+            return found or cluster_id
+
+    # What readers ask
+
+    def standing(self, wanted: Filter, *, limit: int) -> tuple[Stored, ...]:
+        """The statement that stands for each alert that fits `wanted`, newest first."""
+        query = select(tables.alerts).where(wanted.clause(tables.alerts))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(tables.alerts.c.seq.desc()).limit(limit)).mappings()
+            return tuple(Stored.from_row(row) for row in rows)
+
+    def find(self, prefix: str, *, limit: int) -> tuple[str, ...]:
+        """Ids of alerts that begin with `prefix`; the one that equals it comes first."""
+        column = tables.alerts.c.alert_id
+        query = select(column).where(column.startswith(prefix, autoescape=True)).order_by(column)
+        with reading(self._engine) as connection:
+            return tuple(connection.scalars(query.limit(limit)))
+
+    def history(self, alert_id: str) -> tuple[Stored, ...]:
+        """Every accepted statement about one alert, oldest first; the last one stands."""
+        query = select(tables.history).where(tables.history.c.alert_id == alert_id)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(tables.history.c.seq)).mappings()
+            return tuple(Stored.from_row(row) for row in rows)
+
+    def last_seq(self) -> int:
+        with reading(self._engine) as connection:
+            return _last_seq(connection)
+
+    def after(self, seq: int, wanted: Filter, *, limit: int) -> Page:
+        """Statements beyond `seq` that fit `wanted`, and those about alerts that fitted before.
+
+        Who was told of a red alert is also told when a correction makes it yellow.
+        """
+        earlier = tables.history.alias("earlier")
+        fitted_before = exists().where(
+            earlier.c.alert_id == tables.history.c.alert_id,
+            earlier.c.seq < tables.history.c.seq,
+            wanted.clause(earlier),
+        )
+        with reading(self._engine) as connection:
+            head = _last_seq(connection)
+            query = select(tables.history).where(
+                tables.history.c.seq > seq,
+                tables.history.c.seq <= head,
+                or_(wanted.clause(tables.history), fitted_before),
+            )
+            rows = connection.execute(query.order_by(tables.history.c.seq).limit(limit)).mappings().all()
+        found = tuple(Stored.from_row(row) for row in rows)
+        return Page(found, found[-1].seq if len(found) == limit else max(head, seq))
+
+    # Named cursors
+
+    def cursor(self, name: str) -> Cursor | None:
+        query = select(tables.cursors).where(tables.cursors.c.name == name)
+        with reading(self._engine) as connection:
+            row: RowMapping | None = connection.execute(query).mappings().one_or_none()
+        return None if row is None else Cursor(row["name"], row["seq"], row["filters"])
+
+    def place_cursor(self, cursor: Cursor, *, moved_ms: int) -> None:
+        """Put a named cursor where it is said to be, forwards or back."""
+        row = {"seq": cursor.seq, "filters": cursor.filters, "moved_ms": moved_ms}
+        table = tables.cursors
+        with writing(self._engine) as connection:
+            moved = connection.execute(update(table).where(table.c.name == cursor.name).values(row))
+            if moved.rowcount == 0:
+                connection.execute(insert(table).values(name=cursor.name, **row))
+
+
+def _queue_up(connection: Connection) -> int:
+    """Wait for other writers to commit, then say the last number given out."""
+    connection.execute(update(tables.sequence).values(last_seq=tables.sequence.c.last_seq))
+    return _last_seq(connection)
+
+
+def _last_seq(connection: Connection) -> int:
+    return int(connection.execute(select(tables.sequence.c.last_seq)).scalar_one())
+
+
+def _positions(connection: Connection, alert_ids: set[str]) -> dict[str, int]:
+    """Alert id → position held."""
+    ids, held = sorted(alert_ids), {}
+    column = tables.alerts.c
+    for start in range(0, len(ids), _PARAMETERS_MAX):
+        some = column.alert_id.in_(ids[start : start + _PARAMETERS_MAX])
+        rows = connection.execute(select(column.alert_id, column.position).where(some))
+        held.update({row.alert_id: row.position for row in rows})
+    return held
+
+
+def _write(connection: Connection, stored: Sequence[Stored]) -> None:
+    if not stored:
+        return
+    rows = [one.statement.to_row(one.seq, one.stored_ms) for one in stored]
+    connection.execute(insert(tables.history), rows)
+    standing = {row["alert_id"]: row for row in rows}
+    replaced = delete(tables.alerts).where(tables.alerts.c.alert_id == bindparam("replaced_id"))
+    connection.execute(replaced, [{"replaced_id": alert_id} for alert_id in standing])
+    connection.execute(insert(tables.alerts), list(standing.values()))
+    connection.execute(update(tables.sequence).values(last_seq=rows[-1]["seq"]))
+
+
+def _move_offsets(connection: Connection, next_offsets: Mapping[Place, int]) -> None:
+    """Forwards only: a process that lost its partition may still write, and must not make others read again."""
+    table = tables.offsets
+    for (topic, partition), next_offset in sorted(next_offsets.items()):
+        here = (table.c.topic == topic) & (table.c.partition == partition)
+        held = connection.scalar(select(table.c.next_offset).where(here))
+        if held is None:
+            connection.execute(
+                insert(table).values(topic=topic, partition=partition, next_offset=next_offset)
+            )
+        elif held < next_offset:
+            connection.execute(update(table).where(here).values(next_offset=next_offset))
