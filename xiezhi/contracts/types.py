@@ -77,7 +77,9 @@ def _check_jurisdiction(value: str) -> str:
 
 
 #: An instant: int milliseconds since 1970-01-01 UTC (Avro long, timestamp-millis).
-Instant = Annotated[int, BeforeValidator(to_instant_ms), Field(strict=True, ge=-62135596800000, le=253402300799999)]
+Instant = Annotated[
+    int, BeforeValidator(to_instant_ms), Field(strict=True, ge=-62135596800000, le=253402300799999)
+]
 #: A calendar day: int days since 1970-01-01 (Avro int, date).
 Day = Annotated[int, BeforeValidator(to_day), Field(strict=True, ge=-719162, le=2932896)]
 #: Money in minor units (fen, pence) of the currency beside it.

@@ -1,0 +1,109 @@
+"""`xiezhi contracts`: look at the contracts of this project, and bring registry and broker to what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from xiezhi.contracts.base import Contract
+from xiezhi.contracts.bus import BUS_CONTRACTS
+from xiezhi.contracts.examples import invalid_example, valid_example
+from xiezhi.contracts.reference import render, render_all
+from xiezhi.contracts.rollout import Rollout
+from xiezhi.errors import ConfigurationError
+from xiezhi.project import load_project
+from xiezhi.registry import ConfluentRegistry
+from xiezhi.settings import Settings
+from xiezhi.topics import Topics, topic_plan
+
+#: What an example needs beside its fields to be a line of a file for `xiezhi publish`.
+_STATEMENT = {"version": 0, "occurred_at": "2026-04-20T14:03:11+08:00", "jurisdiction": "110000000000"}
+
+
+@click.group()
+def contracts() -> None:
+    """Record types of this bus: schemas, examples, topics. 数据契约。"""
+
+
+@contracts.command()
+def apply() -> None:
+    """Set compatibility, register what changed, create missing topics. May be run again at any time."""
+    changes = _rollout(Settings()).apply(click.echo)
+    click.echo(
+        f"{changes} changes" if changes else "nothing to change: registry and topics are as the contracts say"
+    )
+
+
+@contracts.command()
+def check() -> None:
+    """Compare registry and topics with the contracts; change nothing. Exit code 1 on any difference."""
+    differences = _rollout(Settings()).check()
+    for difference in differences:
+        click.echo(difference)
+    if differences:
+        sys.exit(1)
+    click.echo("registry and topics are as the contracts say")
+
+
+@contracts.command("list")
+def list_() -> None:
+    """Name, topic, classification and meaning of every contract."""
+    for contract in load_project().contracts():
+        grade = contract.classification.value
+        click.echo(f"{contract.name:<22} {contract.topic:<26} {grade:<10} {contract.schema['doc']}")
+
+
+@contracts.command()
+@click.argument("name", required=False)
+@click.option(
+    "--all", "everything", is_flag=True, help="Every contract as one page (docs/reference/contracts.md)."
+)
+@click.option("--avro", is_flag=True, help="The Avro schema as it is registered.")
+def show(name: str | None, everything: bool, avro: bool) -> None:
+    """Fields, meanings and examples of the contract NAME, e.g. finance.payment, as Markdown."""
+    if everything == (name is not None) or (everything and avro):
+        raise click.UsageError("give the NAME of one contract, or --all")
+    if name is None:
+        click.echo(render_all(load_project().contracts()), nl=False)
+    elif avro:
+        click.echo(json.dumps(load_project().contract(name).schema, ensure_ascii=False, indent=2))
+    else:
+        click.echo(render(load_project().contract(name)), nl=False)
+
+
+@contracts.command()
+@click.argument("name")
+@click.option(
+    "--invalid", is_flag=True, help="One that is refused; what is wrong with it goes to standard error."
+)
+def example(name: str, invalid: bool) -> None:
+    """One record of the contract NAME as a line for `xiezhi publish NAME -`."""
+    contract = load_project().contract(name)
+    if not invalid:
+        click.echo(_line(contract, valid_example(contract)))
+        return
+    broken = invalid_example(contract)
+    click.echo(_line(contract, broken.record))
+    click.echo(f"refused because of {broken.field}: {broken.reason}", err=True)
+
+
+def _line(contract: Contract, record: dict[str, object]) -> str:
+    published = contract not in BUS_CONTRACTS  # the bus's own records are written by its services only
+    return json.dumps({**record, **_STATEMENT} if published else record, ensure_ascii=False)
+
+
+def _rollout(settings: Settings) -> Rollout:
+    contracts = load_project().contracts()
+    if not contracts:
+        raise ConfigurationError("this project declares no contracts")
+    return Rollout(
+        contracts,
+        topic_plan(contracts, settings),
+        ConfluentRegistry(settings.registry_url),
+        Topics(settings.bootstrap_servers),
+    )
+
+
+COMMANDS: tuple[click.Command, ...] = (contracts,)
