@@ -1,7 +1,7 @@
-"""Writes `xiezhi/local/artefacts.toml`: which Maven artefacts the local stack consists of, with their sha256.
+"""Writes `xiezhi/local/artefacts.toml`: the Maven artefacts of the local stack with their sha256.
 
-Run it (`python -m deploy.lock_artefacts`) when a version below changes, read the diff, commit it. It is the only
-place that resolves dependencies: a user's machine fetches exactly what the lock names, or refuses.
+Run it (`python -m deploy.lock_artefacts`) when a version below changes, read the diff, commit it. It is the
+only place that resolves dependencies: a user's machine fetches exactly what the lock names, or refuses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KAFKA = "4.3.1"
 LOG4J = "2.25.3"
 APICURIO = "3.3.3"
 
-#: `kafka-clients` is named although it is a dependency: with a log binding beside it the resolver picks 3.9.1.
+#: `kafka-clients` is named although it is a dependency: beside a log binding the resolver picks 3.9.1.
 BROKER = (
     f"org.apache.kafka:kafka_2.13:{KAFKA}",
     f"org.apache.kafka:kafka-clients:{KAFKA}",

@@ -1,4 +1,7 @@
-"""Fixtures shared by every suite. `stack` is a real Kafka and a real registry, started when the first test asks."""
+"""Fixtures shared by every suite.
+
+`stack` is a real Kafka and a real registry, started when the first test asks for them.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Kafka and the schema registry as files: fetched once from a Maven repository, checked against pinned digests.
+"""Kafka and the schema registry as files: fetched once from a Maven repository, checked against pins.
 
-`artefacts.toml`, shipped with the package, names every file and its sha256. What the cache holds is used without
-touching the network; a file that does not match its digest is never used. Versions are resolved by
+`artefacts.toml`, shipped with the package, names every file and its sha256. What the cache holds is used
+without touching the network; a file that does not match its digest is never used. Versions are resolved by
 `deploy/lock_artefacts.py`, not here.
 """
 
@@ -17,10 +17,13 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from xiezhi.errors import ConfigurationError, StackError
 from xiezhi.local.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 LOCK = Path(__file__).with_name("artefacts.toml")
 ATTEMPTS = 3
@@ -65,7 +68,7 @@ def broker_jars(settings: LocalSettings, say: Say) -> tuple[Path, ...]:
 
 
 def registry_folder(settings: LocalSettings, say: Say) -> Path:
-    """The unpacked registry; downloads and unpacks it when missing. Raises ConfigurationError or StackError."""
+    """The unpacked registry, downloaded when missing. Raises ConfigurationError or StackError."""
     (archive,) = pinned("registry")
     folder = settings.cache / "registry" / f"{archive.version}-{archive.sha256[:16]}"
     if not folder.is_dir():
@@ -93,8 +96,9 @@ def _fill(missing: Sequence[Artefact], repository: Path, settings: LocalSettings
         return
     if settings.offline:
         raise ConfigurationError(
-            f"XIEZHI_OFFLINE is set and {len(missing)} files of the local stack are not in {repository} (the first is "
-            f"{missing[0].filename}); start once with a network, or set XIEZHI_MAVEN_REPOSITORY to a folder that has them"
+            f"XIEZHI_OFFLINE is set and {len(missing)} files of the local stack are not in {repository} (the "
+            f"first is {missing[0].filename}); start once with a network, or set XIEZHI_MAVEN_REPOSITORY to a "
+            "folder that has them"
         )
     _download(missing, repository, settings, say)
 
@@ -118,26 +122,40 @@ def _copy(artefact: Artefact, mirror: Path, repository: Path) -> None:
 
 def _download(missing: Sequence[Artefact], repository: Path, settings: LocalSettings, say: Say) -> None:
     from jgo.constants import MAVEN_CENTRAL_URL
-    from jgo.maven import MavenContext
+    from jgo.maven import MavenContext, PythonResolver
 
     origin = settings.maven_repository.rstrip("/") or MAVEN_CENTRAL_URL
-    maven = MavenContext(repo_cache=repository, remote_repos={"origin": origin}, timeout=TIMEOUT_S)
-    total, done = sum(a.bytes for a in missing), 0
-    say(f"downloading {len(missing)} files, {_megabytes(total)}, from {origin} into {repository}")
+    progress = Progress(sum(artefact.bytes for artefact in missing), say)
+    resolver = PythonResolver(progress_callback=progress.of_file)
+    maven = MavenContext(resolver, repository, remote_repos={"origin": origin}, timeout=TIMEOUT_S)
+    say(f"downloading {len(missing)} files, {_megabytes(progress.total)}, from {origin} into {repository}")
     for artefact in missing:
         _download_one(maven, artefact, origin)
         _require_intact(artefact.below(repository), artefact, origin)
-        before, done = done, done + artefact.bytes
-        if done == total or done * 10 // total > before * 10 // total:  # about ten lines, not forty-seven
-            say(f"  {done * 100 // total:3} %  {_megabytes(done)}  {artefact.filename}")
 
 
-def _download_one(maven: object, artefact: Artefact, origin: str) -> None:
+class Progress:
+    """Says how far a download of `total` bytes has come, one line per tenth."""
+
+    def __init__(self, total: int, say: Say) -> None:
+        self.total, self._say = total, say
+        self._done = 0
+
+    @contextlib.contextmanager
+    def of_file(self, name: str, size: int) -> Iterator[Callable[[int], None]]:
+        """The callback protocol of the Maven client; a retried file counts again, up to the total."""
+        yield self._advance
+
+    def _advance(self, count: int) -> None:
+        before, self._done = self._done, min(self._done + count, self.total)
+        if self._done * 10 // self.total > before * 10 // self.total:
+            self._say(f"  {self._done * 100 // self.total:3} %  {_megabytes(self._done)}")
+
+
+def _download_one(maven: MavenContext, artefact: Artefact, origin: str) -> None:
     """One file into the cache, tried a few times, because a dropped connection is common."""
     import requests
-    from jgo.maven import MavenContext
 
-    assert isinstance(maven, MavenContext)
     target = artefact.below(maven.repo_cache)
     component = maven.project(artefact.group, artefact.name).at_version(artefact.version)
     for attempt in range(1, ATTEMPTS + 1):
@@ -148,8 +166,8 @@ def _download_one(maven: object, artefact: Artefact, origin: str) -> None:
             target.unlink(missing_ok=True)
             if attempt == ATTEMPTS:
                 raise ConfigurationError(
-                    f"cannot download {artefact.filename} from {origin} ({_reason(error)}); the first start needs the "
-                    "network: connect, or set XIEZHI_MAVEN_REPOSITORY to a mirror (URL or folder)"
+                    f"cannot download {artefact.filename} from {origin} ({_reason(error)}); the first start "
+                    "needs the network: connect, or set XIEZHI_MAVEN_REPOSITORY to a mirror (URL or folder)"
                 ) from error
             time.sleep(attempt)
         else:
@@ -168,8 +186,8 @@ def _require_intact(path: Path, artefact: Artefact, origin: str) -> None:
     if not _is_intact(path, artefact):
         path.unlink(missing_ok=True)
         raise StackError(
-            f"{artefact.filename} from {origin} does not have the sha256 this release pins ({artefact.sha256}), so it "
-            "was not used; try again, and if it happens again do not trust that repository"
+            f"{artefact.filename} from {origin} does not have the sha256 that this release pins, so it was not "
+            "used; try again, and if it happens again do not trust that repository"
         )
 
 
@@ -184,7 +202,7 @@ def _is_intact(path: Path, artefact: Artefact) -> bool:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpacks beside the target and renames, so that a half-unpacked folder is never taken for a whole one."""
+    """Unpacks beside the target and renames: a half-unpacked folder is never taken for a whole one."""
     if folder.is_dir():
         return
     partial = folder.with_name(folder.name + ".partial")

@@ -1,7 +1,7 @@
 """A real single-node Kafka (broker and controller in one process), listening on loopback only.
 
-It is a broker for development, demonstration and tests: one node, no replicas, no access control. Data survive
-restarts; where a cluster exists, this module is not used.
+It is a broker for development, demonstration and tests: one node, no replicas, no access control. Data
+survive restarts; where a cluster exists, this module is not used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ controller.listener.names=CONTROLLER
 log.dirs={data}
 # Topics are created by `xiezhi contracts apply`, with their settings, or not at all.
 auto.create.topics.enable=false
-# One node: internal topics have one replica, and few partitions so that a start does not create fifty folders.
+# One node: internal topics have one replica, and few partitions, so that a start creates few folders.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=10
 transaction.state.log.replication.factor=1
@@ -98,7 +98,7 @@ class Broker:
         self.process.start()
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Until the broker describes its cluster to a client. Raises StackError when it ends or is too slow."""
+        """Until it describes its cluster to a client. Raises StackError when it ends or is too slow."""
         wait_ready(self.process, self._answers, Deadline.after(timeout_s), log=self.log)
 
     def stop(self) -> None:

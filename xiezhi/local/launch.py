@@ -1,7 +1,8 @@
 """Becomes another program after asking the kernel to kill it when its parent dies.
 
-Run as a script (`python -I -S launch.py PARENT_PID PROGRAM ARGUMENT…`), so that the parent needs no code between fork
-and exec, where a program with threads may deadlock. Imports nothing of the package: it must start in milliseconds.
+Run as a script (`python -I -S launch.py PARENT_PID PROGRAM ARGUMENT…`), so that the parent needs no code between
+fork and exec, where a program with threads may deadlock. Imports nothing of the package: it must start in
+milliseconds.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ def main() -> None:
         if os.getppid() != parent:  # it died before the kernel was asked
             sys.exit(1)
     try:
-        os.execv(program[0], program)
+        os.execv(program[0], program)  # noqa: S606 - no shell is the point
     except OSError as error:
         sys.stderr.write(f"cannot start {program[0]}: {error.strerror}\n")
         sys.exit(127)

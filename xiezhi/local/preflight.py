@@ -5,6 +5,7 @@ Raises ConfigurationError: nothing here gets better by trying again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.util
 import os
@@ -24,8 +25,9 @@ def require_platform(system: str | None = None, machine: str | None = None) -> N
     system, machine = system or platform.system(), machine or platform.machine()
     if system != "Linux" or machine not in ("x86_64", "AMD64"):
         raise ConfigurationError(
-            f"the local stack runs on Linux x86-64 and this is {system} {machine}; run it on such a machine (or in "
-            "WSL 2), or point XIEZHI_BOOTSTRAP_SERVERS and XIEZHI_REGISTRY_URL at an existing Kafka and registry"
+            f"the local stack runs on Linux x86-64 and this is {system} {machine}; run it on such a machine (or "
+            "in WSL 2), or point XIEZHI_BOOTSTRAP_SERVERS and XIEZHI_REGISTRY_URL at an existing Kafka and "
+            "registry"
         )
 
 
@@ -47,7 +49,8 @@ def require_writable(folder: Path, variable: str) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot write to {folder} ({error.strerror}); make it writable or set {variable} to a folder that is"
+            f"cannot write to {folder} ({error.strerror}); make it writable, "
+            f"or set {variable} to a folder that is"
         ) from error
 
 
@@ -56,8 +59,8 @@ def require_free_ports(ports: Ports) -> None:
     for owner, port in ports.items():
         if not _is_free(port):
             raise ConfigurationError(
-                f"port {port}, where {owner} should listen, is already in use{_by_whom(port)}; stop that process, "
-                f"or choose other ports with XIEZHI_BOOTSTRAP_SERVERS={LOOPBACK}:PORT and "
+                f"port {port}, where {owner} should listen, is already in use{_by_whom(port)}; stop that "
+                f"process, or choose other ports with XIEZHI_BOOTSTRAP_SERVERS={LOOPBACK}:PORT and "
                 f"XIEZHI_REGISTRY_URL=http://{LOOPBACK}:PORT/apis/ccompat/v7"
             )
 
@@ -80,10 +83,10 @@ def _by_whom(port: int) -> str:
     import psutil
 
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-            try:
-                name = psutil.Process(connection.pid).name()
-            except psutil.Error:
-                name = "ended meanwhile"
-            return f" by process {connection.pid} ({name})"
+        address = connection.laddr
+        if not address or address.port != port or connection.status != psutil.CONN_LISTEN:
+            continue
+        if connection.pid:
+            with contextlib.suppress(psutil.Error):  # it ended meanwhile
+                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return ""

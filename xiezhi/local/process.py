@@ -1,7 +1,7 @@
 """One child process: started in a group of its own, logged to a file, ended for certain.
 
-Ctrl-C in a terminal does not reach it (its group is not the foreground one), so that whoever started it decides the
-order in which things stop. When the starting process dies without a word, the kernel kills the child.
+Ctrl-C in a terminal does not reach it (its group is not the foreground one), so that whoever started it decides
+the order in which things stop. When the starting process dies without a word, the kernel kills the child.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 
-#: A log is moved aside at the next start when it has grown past this; without it years of restarts fill the disk.
+#: A log grown past this is moved aside at the next start; without it years of restarts fill the disk.
 LOG_BYTES_MAX = 10_000_000
 
 POLL_S = 0.02
 
-#: Linux delivers the parent-death signal when the *thread* that forked ends, so one thread that lives as long as
-#: this process starts all children.
+#: Linux delivers the parent-death signal when the *thread* that forked ends, so one thread that lives as long
+#: as this process starts all children.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 

@@ -40,8 +40,8 @@ def wait_ready(process: Process, answers: Callable[[], bool], deadline: Deadline
             )
         if deadline.is_over:
             raise StackError(
-                f"{process.name} did not answer within {deadline.timeout_s:.0f} s; see {log}, and give it more time "
-                "with XIEZHI_START_TIMEOUT_S if this machine is slow"
+                f"{process.name} did not answer within {deadline.timeout_s:.0f} s; see {log}, and give it more "
+                "time with XIEZHI_START_TIMEOUT_S if this machine is slow"
             )
         time.sleep(POLL_S)
 

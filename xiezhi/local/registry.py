@@ -1,4 +1,4 @@
-"""A real schema registry (Apicurio, Confluent dialect) with its schemas in a file, listening on loopback only.
+"""A real schema registry (Apicurio, Confluent dialect), its schemas in a file, listening on loopback only.
 
 Not to be confused with `xiezhi/registry.py`, the client of any registry.
 """
@@ -28,7 +28,8 @@ class LocalRegistry:
         self._folder, self._ports = folder, ports
         argv = java_argv(heap_mb=HEAP_MB, options=("-XX:+UseSerialGC",), run=("-jar", str(_jar(program))))
         log = logs / "registry.log"
-        self.process = Process(Command("registry", argv, cwd=folder, log=log, environment=self._environment()))
+        command = Command("registry", argv, cwd=folder, log=log, environment=self._environment())
+        self.process = Process(command)
 
     @property
     def url(self) -> str:
@@ -54,7 +55,7 @@ class LocalRegistry:
         return {
             "QUARKUS_HTTP_HOST": LOOPBACK,
             "QUARKUS_HTTP_PORT": str(self._ports.registry),
-            "QUARKUS_MANAGEMENT_HOST": LOOPBACK,  # otherwise it listens on every address, whatever the line above
+            "QUARKUS_MANAGEMENT_HOST": LOOPBACK,  # else it listens on every address
             "QUARKUS_MANAGEMENT_PORT": str(self._ports.management),
             "QUARKUS_OTEL_SDK_DISABLED": "true",
             "QUARKUS_LOG_LEVEL": "WARN",
@@ -83,4 +84,4 @@ def _jar(program: Path) -> Path:
     for candidate in (program / "quarkus-run.jar", program / "quarkus-app" / "quarkus-run.jar"):
         if candidate.is_file():
             return candidate
-    raise StackError(f"{program} holds no quarkus-run.jar; remove that folder and start again to unpack it anew")
+    raise StackError(f"{program} holds no quarkus-run.jar; remove that folder and start again")

@@ -1,7 +1,7 @@
-"""Settings of the local stack: where downloads come from and go to, where the stack keeps its data, which ports.
+"""Settings of the local stack: where downloads come from and go to, where it keeps its data, which ports.
 
-The ports of broker and registry follow from the addresses that every other process uses, so that one setting cannot
-contradict the other.
+The ports of broker and registry follow from the addresses that every other process uses, so that one setting
+cannot contradict the other.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class StackSettings:
 
     @classmethod
     def of(cls, settings: Settings) -> StackSettings:
-        """The stack that `settings` point at: below `data_dir`, controller and management one port above theirs."""
+        """The stack that `settings` point at, below their `data_dir`.
+
+        The controller's port is the one above the broker's, the management port the one above the registry's.
+        """
         broker = loopback_port("XIEZHI_BOOTSTRAP_SERVERS", settings.bootstrap_servers)
         registry = loopback_port("XIEZHI_REGISTRY_URL", settings.registry_url)
         ports = Ports(broker, broker + 1, registry, registry + 1)
@@ -86,7 +89,7 @@ def loopback_port(variable: str, address: str) -> int:
         host, port = None, None
     if host not in (LOOPBACK, "localhost") or not port or port > 65534:
         raise ConfigurationError(
-            f"{variable}={address} does not name one port on {LOOPBACK}, so no local stack can be started there; "
-            f"unset it to use the local stack, or use the servers it names without `xiezhi up`"
+            f"{variable}={address} does not name one port on {LOOPBACK}, so no local stack can be started "
+            "there; unset it to use the local stack, or use the servers it names without `xiezhi up`"
         )
     return port

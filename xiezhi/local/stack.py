@@ -1,39 +1,49 @@
-"""The local stack as one object: a real broker, a real registry and, on top of them, the services of a project.
+"""The local stack as one object: a real broker, a real registry and, on top, the services of a project.
 
-It owns a folder (`home`) for as long as it runs. What it starts it stops, in reverse order, also after a failed start;
-what a killed predecessor left running it ends first. Used by `xiezhi up`, the demonstration and the tests.
+It owns a folder (`home`) for as long as it runs. What it starts it stops, services first, also after a failed
+start; what a killed predecessor left running it ends first. Used by `xiezhi up`, the demonstration and the tests.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from xiezhi.errors import StackError
 from xiezhi.local import preflight
 from xiezhi.local.artefacts import broker_jars, registry_folder
 from xiezhi.local.kafka import Broker
-from xiezhi.local.process import signal_group
+from xiezhi.local.process import Command, Process, signal_group
 from xiezhi.local.registry import LocalRegistry
+from xiezhi.local.services import Service, environment
 from xiezhi.local.settings import StackSettings
 from xiezhi.local.state import ProcessRecord, StackLock, StackState, read_state, write_state
+from xiezhi.local.supervisor import Supervised, Supervisor, how_it_ended
 from xiezhi.settings import Settings
+
+#: How long a command of `run` may take; without a bound a hanging one would hang `xiezhi up`.
+COMMAND_TIMEOUT_S = 180.0
 
 
 class LocalStack:
-    """One broker and one registry on this machine. Not thread-safe: one owner starts and stops things."""
+    """Broker, registry and services on this machine. Not thread-safe: one owner starts, watches and stops it."""
 
     def __init__(self, settings: StackSettings, say: Callable[[str], None]) -> None:
         self._settings, self._say = settings, say
         self._lock = StackLock(settings.home)
         self._broker: Broker | None = None
         self._registry: LocalRegistry | None = None
+        self._parts = Supervisor((), say)
+        self._services = Supervisor((), say)
+        self._zones: dict[str, str] = {}
 
-    # -- what others need to know
+    # What others need to know.
 
     @property
     def home(self) -> Path:
@@ -62,18 +72,22 @@ class LocalStack:
         return self.registry.url
 
     def settings(self, **overrides: Any) -> Settings:
-        """Settings of a process that uses this stack."""
-        where = {
-            "bootstrap_servers": self.bootstrap_servers,
-            "registry_url": self.registry_url,
-            "data_dir": self.home.parent,
-        }
-        return Settings(**{**where, **overrides})
+        """Settings of a process that uses this stack and keeps its own files beside it."""
+        where = {"bootstrap_servers": self.bootstrap_servers, "registry_url": self.registry_url}
+        return Settings(**{"data_dir": self.home.parent, **where, **overrides})
 
-    # -- life
+    @property
+    def members(self) -> tuple[Supervised, ...]:
+        """Every process of the stack and what happened to it."""
+        return (*self._parts.members, *self._services.members)
+
+    # Life.
 
     def start(self) -> None:
-        """Blocks until broker and registry answer. Raises ConfigurationError or StackError, leaving nothing behind."""
+        """Blocks until broker and registry answer.
+
+        Raises ConfigurationError or StackError, and then leaves nothing running.
+        """
         preflight.require_platform()
         preflight.require_packages()
         preflight.require_writable(self.home, "XIEZHI_DATA_DIR")
@@ -90,32 +104,71 @@ class LocalStack:
     def _start_parts(self) -> None:
         jars = broker_jars(self._settings.local, self._say)
         program = registry_folder(self._settings.local, self._say)
-        ports = self._settings.ports
-        self._broker = Broker(self.home / "kafka", self.logs, ports, jars)
-        self._registry = LocalRegistry(self.home / "registry", self.logs, ports, program)
+        self._broker = Broker(self.home / "kafka", self.logs, self._settings.ports, jars)
+        self._registry = LocalRegistry(self.home / "registry", self.logs, self._settings.ports, program)
+        self._parts = Supervisor((self._broker.process, self._registry.process), self._say)
         self._registry.start()  # first: it takes longer, and formatting the broker's folder can use the time
         self._broker.start()
-        self.write_state()
+        self._write_state()
         self._broker.wait_ready(self._settings.local.start_timeout_s)
         self._registry.wait_ready(self._settings.local.start_timeout_s)
 
+    def run(self, name: str, arguments: Sequence[str], settings: Settings, cwd: Path) -> None:
+        """Runs one command of this Python to its end. Raises StackError with the last lines it logged."""
+        process = Process(self._command(name, arguments, settings, cwd))
+        process.start()
+        try:
+            ended = process.wait(COMMAND_TIMEOUT_S)
+        finally:
+            code = process.kill()
+        if not ended or code != 0:
+            how = how_it_ended(code) if ended else f"did not end within {COMMAND_TIMEOUT_S:g} s"
+            raise StackError(f"{name} {how}; the end of {process.command.log}:\n{process.log_tail()}")
+
+    def start_services(self, services: Sequence[Service], settings: Settings, cwd: Path) -> None:
+        """Starts services of a project; `watch` keeps them running."""
+        commands = [self._command(s.name, s.command, settings, cwd, s.stop_grace_s) for s in services]
+        self._zones = {service.name: service.zone.value for service in services}
+        self._services = Supervisor([Process(command) for command in commands], self._say)
+        self._services.start()
+        self._write_state()
+
+    def _command(
+        self, name: str, arguments: Sequence[str], settings: Settings, cwd: Path, stop_grace_s: float = 20.0
+    ) -> Command:
+        argv = (sys.executable, *arguments)
+        return Command(name, argv, cwd, self.logs / f"{name}.log", environment(settings), stop_grace_s)
+
+    def watch(self) -> None:
+        """Restarts what has ended. Never blocks; the owner calls it a few times a second."""
+        happened = [self._parts.step(), self._services.step()]
+        if any(happened):
+            self._write_state()
+
     def stop(self) -> None:
-        """Stops what runs and releases the folder. Safe to call twice."""
+        """Stops what runs, services first, and releases the folder. Safe to call twice."""
+        self._services.stop()
         for part in (self._registry, self._broker):
             if part is not None:
                 part.stop()
-        if self._broker is not None:
-            self.write_state()
+        self._write_state()
+        self._lock.release()
+
+    def kill(self) -> None:
+        """Ends everything at once without asking, and releases the folder."""
+        self._services.kill()
+        self._parts.kill()
+        self._write_state()
         self._lock.release()
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, at: TracebackType | None) -> None:
         self.stop()
 
-    # -- faults, for tests and drills
+    # Faults, for tests and drills.
 
     def restart_broker(self) -> None:
         """Stops the broker in order, starts it again, blocks until it answers."""
@@ -128,7 +181,7 @@ class LocalStack:
 
     def start_broker(self) -> None:
         self.broker.start()
-        self.write_state()
+        self._write_state()
         self.broker.wait_ready(self._settings.local.start_timeout_s)
 
     def stop_registry(self) -> None:
@@ -136,27 +189,38 @@ class LocalStack:
 
     def start_registry(self) -> None:
         self.registry.start()
-        self.write_state()
+        self._write_state()
         self.registry.wait_ready(self._settings.local.start_timeout_s)
 
-    def write_state(self) -> None:
-        """Writes down what runs, for `xiezhi down` and `status` in another terminal."""
-        parts = (self.broker.process, self.registry.process)
-        records = tuple(ProcessRecord.of(p.name, p.pid, p.command.log) for p in parts)
-        supervisor = ProcessRecord.of("supervisor", os.getpid(), self.logs / "supervisor.log")
+    def _write_state(self) -> None:
+        """Writes down what runs, for `xiezhi down` and `xiezhi status` in other terminals."""
+        if self._broker is None or self._registry is None:
+            return
+        supervisor = ProcessRecord.of("supervisor", os.getpid(), self.logs)
+        records = tuple(self._record(member) for member in self.members)
         write_state(self.home, StackState(supervisor, self.bootstrap_servers, self.registry_url, records))
+
+    def _record(self, member: Supervised) -> ProcessRecord:
+        process = member.process
+        pid = process.pid if process.is_running else None
+        zone = self._zones.get(process.name, "")
+        return ProcessRecord.of(
+            process.name, pid, process.command.log, restarts=member.restarts, zone=zone, note=member.given_up
+        )
 
 
 def end_leftovers(home: Path, grace_s: float = 20.0) -> None:
     """Ends processes of a stack whose supervisor is gone. To be called with the folder's lock held."""
     state = read_state(home)
     alive = [process for process in state.processes if process.is_alive] if state else []
-    for process in alive:
-        assert process.pid is not None
-        signal_group(process.pid, signal.SIGTERM)
+    _signal_all(alive, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while any(process.is_alive for process in alive) and time.monotonic() < deadline:
         time.sleep(0.1)
-    for process in alive:
+    _signal_all(alive, signal.SIGKILL)
+
+
+def _signal_all(processes: Sequence[ProcessRecord], number: signal.Signals) -> None:
+    for process in processes:
         if process.is_alive and process.pid is not None:
-            signal_group(process.pid, signal.SIGKILL)
+            signal_group(process.pid, number)

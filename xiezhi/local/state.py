@@ -1,7 +1,7 @@
 """What runs in a stack's folder, written down for other terminals: a lock and a small JSON file.
 
-The lock (`stack.lock`, an flock that ends with its process) says *that* a stack runs; the file (`stack.json`) says what
-belongs to it. A process is known by id *and* start time, because ids are given out again.
+The lock (`stack.lock`, an flock that ends with its process) says *that* a stack runs; the file (`stack.json`)
+says what belongs to it. A process is known by id *and* start time, because ids are given out again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from xiezhi.errors import ConfigurationError
+
+#: The process table derives start times from the wall clock, which may be set; ids do not come round so quickly.
+CLOCK_STEP_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,19 @@ class ProcessRecord:
     pid: int | None
     started_s: float  # as the process table says; tells a process from a later one with the same id
     log: str
+    restarts: int = 0
     zone: str = ""
     note: str = ""  # e.g. why it ended
 
     @classmethod
-    def of(cls, name: str, pid: int | None, log: Path, *, zone: str = "", note: str = "") -> ProcessRecord:
-        return cls(name, pid, _started_s(pid), str(log), zone, note)
+    def of(cls, name: str, pid: int | None, log: Path, **more: Any) -> ProcessRecord:
+        """A process as it is now; a `pid` of None stays None."""
+        return cls(name, pid, _started_s(pid), str(log), **more)
 
     @property
     def is_alive(self) -> bool:
-        return self.pid is not None and self.started_s > 0 and _started_s(self.pid) == self.started_s
+        now_s = _started_s(self.pid)
+        return now_s > 0 and abs(now_s - self.started_s) < CLOCK_STEP_S
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def read_state(home: Path) -> StackState | None:
 
 
 class StackLock:
-    """Held by the one stack that may use a folder; released by the kernel when its process ends, however it ends."""
+    """Held by the one stack that may use a folder; the kernel releases it however its process ends."""
 
     def __init__(self, home: Path) -> None:
         self._home, self._file = home, home / "stack.lock"
@@ -77,16 +82,14 @@ class StackLock:
     def acquire(self) -> None:
         """Raises ConfigurationError when another stack runs on the same data."""
         self._home.mkdir(parents=True, exist_ok=True)
-        file = self._file.open("a+")
+        file = self._file.open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
             file.close()
             raise ConfigurationError(
-                f"another stack (process {owner}) already runs on {self._home}; stop it with `xiezhi down`, "
-                "or give this one a folder of its own with XIEZHI_DATA_DIR"
+                f"another stack (process {self._file.read_text('utf-8').strip()}) already runs on {self._home}; "
+                "stop it with `xiezhi down`, or give this one a folder of its own with XIEZHI_DATA_DIR"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -98,17 +101,16 @@ class StackLock:
             self._held.close()
             self._held = None
 
-    @property
-    def is_held_by_someone(self) -> bool:
-        """Whether a stack runs on this folder now, here or in another process."""
+    def owner(self) -> int | None:
+        """Process id of the stack that runs on this folder now, None when none does."""
         if not self._file.exists():
-            return False
-        with self._file.open("a+") as file:
+            return None
+        with self._file.open("r") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return True
-        return False
+                return int(file.read().strip() or 0)
+        return None
 
 
 def _started_s(pid: int | None) -> float:
