@@ -19,6 +19,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 FACT_HEADER = "xz_fact"
 TICK_KEY = b"#tick"
 ACTIVATION_KEY = b"#activation"
+#: Offset of an activation on its own topic; of two about one rule the later one is in force.
+SEQUENCE_HEADER = "xz_sequence"
 
 
 class Presence(StrEnum):
@@ -63,6 +65,14 @@ class Filing:
 def fact_key(join: str, key: str) -> str:
     """`join|key`: the Kafka key of a fact, which decides its partition, and the name of the view."""
     return f"{join}|{key}"
+
+
+def sequence_of(headers: Headers) -> int:
+    """The activation's place among all activations."""
+    found = next((value for name, value in headers if name == SEQUENCE_HEADER), None)
+    if found is None or not found.isdigit():
+        raise BadRecordError("missing_header", f"an activation on the fact topic needs {SEQUENCE_HEADER}")
+    return int(found)
 
 
 def filing_header(headers: Headers) -> bytes | None:

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
-from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, filing_header
-from streams.kernel import Evidence, Join, Outcome, Statement, View
-from streams.records import RawRecord
+from streams.evaluation import ActiveRule, Evaluation, OutputKind, evaluate_view
+from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, filing_header, sequence_of
+from streams.kernel import Evidence, Join, Statement, View
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore
 
 #: Views kept decoded per partition. Without a bound memory grows with the number of keys; a miss costs ~10 µs.
@@ -141,11 +141,12 @@ class Judge:
         control = store.load(_CONTROL)
         self.now_ms = int(control.get(_NOW, b"0"))
         self._active: dict[str, ActiveRule] = {}
+        self._sequences: dict[str, int] = {}  # rule id -> which activation is in force
         self._bearing: dict[str, int] = {}  # join -> position of its last activation: it bears on all keys
         for row, value in control.items():
             if row.startswith(_ACTIVATION):
-                position, raw = value.split(b";", 1)
-                self._install(row.removeprefix(_ACTIVATION).decode(), raw, int(position))
+                position, sequence, raw = value.split(b";", 2)
+                self._install(row.removeprefix(_ACTIVATION).decode(), raw, int(position), int(sequence))
         self._timers = [_timer_from_row(row) for row in store.load(_TIMERS)]
         heapq.heapify(self._timers)
         self._dirty: dict[str, None] = {}
@@ -249,30 +250,31 @@ class Judge:
                 self._dirty[view] = None
 
     def _activation(self, raw: RawRecord) -> None:
-        value = raw.value or b""
+        value, sequence = raw.value or b"", sequence_of(raw.headers)
         activated = self._judging.activate(value)
         rule_id = activated if isinstance(activated, str) else activated.rule.id
-        held = self._active.get(rule_id)
-        wanted = None if isinstance(activated, str) else activated.activation
-        if wanted == (held.activation if held else None):
-            return  # broadcast again: nothing changes, so it bears on nobody
+        if sequence <= self._sequences.get(rule_id, -1):
+            return  # broadcast again, or late by a second clock: what is in force is newer
         position = position_of(self._judging.generation, raw.offset)
-        self.store.put(_CONTROL, _ACTIVATION + rule_id.encode(), b"%d;%s" % (position, value))
-        self._install(rule_id, value, position)
-        join = next((join for join in self._judging.joins if any(r.id == rule_id for r in join.rules)), None)
-        if join is not None:
+        row = b"%d;%d;%s" % (position, sequence, value)
+        self.store.put(_CONTROL, _ACTIVATION + rule_id.encode(), row)
+        self._install(rule_id, value, position, sequence)
+        for join in self._joins_of(rule_id):
             for view in sorted(self.store.views(f"{join.name}|".encode())):
                 self._dirty[view.decode()] = None
 
-    def _install(self, rule_id: str, value: bytes, position: int) -> None:
+    def _install(self, rule_id: str, value: bytes, position: int, sequence: int) -> None:
         activated = self._judging.activate(value)
         if isinstance(activated, str):
             self._active.pop(rule_id, None)
         else:
             self._active[rule_id] = activated
-        for join in self._judging.joins:
-            if any(rule.id == rule_id for rule in join.rules):
-                self._bearing[join.name] = max(position, self._bearing.get(join.name, -1))
+        self._sequences[rule_id] = sequence
+        for join in self._joins_of(rule_id):
+            self._bearing[join.name] = max(position, self._bearing.get(join.name, -1))
+
+    def _joins_of(self, rule_id: str) -> list[Join]:
+        return [join for join in self._judging.joins if any(rule.id == rule_id for rule in join.rules)]
 
     # -- what was said -------------------------------------------------------------------------------------------
 

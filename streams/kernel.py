@@ -146,7 +146,8 @@ class Finding:
 
     `subject` names what the finding is about (e.g. {"contract_id": …}); with rule id and join key it makes the
     alert id, so it must not contain anything that a correction of the same matter would change. `numbers` fill
-    the card's explanation; keys ending in `_minor` are money in the currency of `numbers["currency"]`, `_ms` instants.
+    the card's explanation; keys ending in `_minor` are money in the currency of `numbers["currency"]`, `_ms` instants,
+    `_on` days, `_permille` shares.
     `established_ms` is the ingestion time from which the HIT stands, for settle times (default: newest evidence).
     `wake_at_ms`: the answer may change at this instant without any new record.
     """
@@ -229,11 +230,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """Derives relations of `kind` from a view and from the findings of the join's rules (by rule id)."""
+    """Derives relations of `kind` from a view and from the findings of the join's rules (by rule id).
+
+    `by_depth`: the join takes its own relations back, and those of depth d + 1 rest on those of depth d alone.
+    """
 
     name: str
     kind: str
     derive: Derive
+    by_depth: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

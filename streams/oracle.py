@@ -13,9 +13,10 @@ from typing import Any
 
 from streams.evaluation import ActiveRule, OutputKind, Proposal, evaluate_view
 from streams.kernel import Evidence, Join, Outcome, Source, Statement, View
-from streams.records import Guard, RawRecord, Withdrawal
+from streams.records import Guard, Withdrawal
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
 
 #: Recursion of ownership ends at its stated depth; more rounds than joins plus that means a cycle of relations.
 ROUNDS_MAX = 40
@@ -100,7 +101,8 @@ def _selectors(join: Join, statement: Statement) -> list[Callable[[Mapping[str, 
     return [
         taken.keys
         for taken in join.inputs
-        if taken.record_type == statement.record_type and (not taken.kind or taken.kind == statement.value["kind"])
+        if taken.record_type == statement.record_type
+        and (not taken.kind or taken.kind == statement.value["kind"])
     ]
 
 
@@ -114,7 +116,11 @@ def _as_statement(relation: Proposal) -> Statement:
         occurred_ms=max((one.occurred_ms for one in evidence), default=0),
         event_id="",
         digest=relation.digest,
-        value={**relation.content, "record_id": relation.id, "evidence": [_reference(one) for one in evidence]},
+        value={
+            **relation.content,
+            "record_id": relation.id,
+            "evidence": [_reference(one) for one in evidence],
+        },
         source=Source(RELATION, 0, 0, max((one.source.ingested_ms for one in evidence), default=0)),
         jurisdiction=relation.content["jurisdiction"],
     )

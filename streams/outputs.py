@@ -13,10 +13,10 @@ from typing import Any
 
 from streams.evaluation import OutputKind
 from streams.judge import Output, Said
-from streams.records import RawRecord
 from xiezhi.contracts.bus import ALERT, RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
 
 SAID_HEADER = "xz_said"
 JUDGED_HEADER = "xz_judged"

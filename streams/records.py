@@ -7,31 +7,20 @@ RegistryUnavailableError, which is nobody's bad record.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from streams.kernel import Source, Statement, Value
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, UnknownSchemaError
+from xiezhi.log import RawRecord
 
 Decode = Callable[[str, bytes], Value]
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A Kafka record as it was read: bytes and address, nothing decoded. `timestamp_ms` is the log append time."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-
-    @property
-    def source(self) -> Source:
-        return Source(self.topic, self.partition, self.offset, self.timestamp_ms)
+def source_of(raw: RawRecord) -> Source:
+    """The address of a raw record."""
+    return Source(raw.topic, raw.partition, raw.offset, raw.ingested_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +40,7 @@ class Guard:
                 envelope.version,
                 envelope.occurred_ms,
                 envelope.event_id,
-                raw.source,
+                source_of(raw),
             )
         try:
             value = self.decode(raw.topic, raw.value)
@@ -67,7 +56,7 @@ class Guard:
             event_id=envelope.event_id,
             digest=digest(raw.value),
             value=value,
-            source=raw.source,
+            source=source_of(raw),
             jurisdiction=envelope.jurisdiction,
             traceparent=envelope.traceparent,
         )
@@ -80,8 +69,8 @@ class Guard:
             raise BadRecordError("wrong_type", f"ce_type {envelope.type!r} on topic {raw.topic!r}")
         if envelope.subject.encode() != raw.key:
             raise BadRecordError("wrong_key", "the key is not the record_id in ce_subject")
-        if envelope.occurred_ms > raw.timestamp_ms + self.future_tolerance_ms:
-            ahead_s = (envelope.occurred_ms - raw.timestamp_ms) // 1000
+        if envelope.occurred_ms > raw.ingested_ms + self.future_tolerance_ms:
+            ahead_s = (envelope.occurred_ms - raw.ingested_ms) // 1000
             raise BadRecordError(
                 "time_ahead", f"ce_time is {ahead_s} s after ingestion; check the sender's clock"
             )

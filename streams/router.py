@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from streams.facts import FACT_HEADER, Filing, Presence, fact_key
 from streams.kernel import Join, Selector, Statement
-from streams.records import Guard, RawRecord, Withdrawal
+from streams.records import Guard, Withdrawal, source_of
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore
 
 _ROW = b""  # one row per record: its standing rank and the keys it is filed under
@@ -94,7 +95,7 @@ class Router:
         routed_ms: int,
     ) -> list[OutgoingFact]:
         def headers(presence: Presence) -> list[tuple[str, bytes | None]]:
-            filing = Filing(presence, raw.source, record.digest, routed_ms)
+            filing = Filing(presence, source_of(raw), record.digest, routed_ms)
             return [*raw.headers, (FACT_HEADER, filing.to_bytes())]
 
         present, left = headers(Presence.PRESENT), headers(Presence.LEFT)

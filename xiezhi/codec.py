@@ -49,6 +49,11 @@ class Codec:
         self._writers: dict[str, tuple[bytes, _Readable]] = {}  # by subject
         self._names: dict[str, str] = {}  # topic -> full record name
 
+    def prepare(self, subject: str) -> None:
+        """Ask the registry now for what `encode` will need, so that it never asks later. Raises as `encode` does."""
+        if subject not in self._writers:
+            self._load_writer(subject)
+
     def encode(self, subject: str, value: Mapping[str, Any]) -> bytes:
         """Bytes of `value` under the latest schema of `subject`.
 

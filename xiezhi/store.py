@@ -78,13 +78,13 @@ class MemoryBackend:
 
 
 class RocksBackend:
-    """RocksDB through rocksdict in raw mode. The write-ahead log survives `kill -9`; a lost disk is restored from Kafka."""
+    """RocksDB through rocksdict in raw mode. Its write-ahead log survives `kill -9`; Kafka restores a lost disk."""
 
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(folder), options=_options(), access_type=AccessType.read_write())
-        except Exception as error:  # noqa: BLE001 -- rocksdict raises bare Exception for every failure
+        except Exception as error:
             raise StoreError(
                 f"cannot open the store at {folder}: {error}; is another worker using it?"
             ) from error
@@ -109,7 +109,7 @@ class RocksBackend:
                 batch.put(key, row)
         try:
             self._db.write(batch, self._sync)
-        except Exception as error:  # noqa: BLE001 -- rocksdict raises bare Exception for every failure
+        except Exception as error:
             raise StoreError(f"cannot write to the store: {error}; free disk space, then restart") from error
 
     def close(self) -> None:

@@ -1,0 +1,213 @@
+"""Starts one stage of the stream: `python -m streams.app router | judge | clock`. The only place that wires them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+from confluent_kafka import Consumer as OutputConsumer
+from confluent_kafka import TopicPartition
+
+from schemas.catalogue import CONTRACTS
+from streams import clock
+from streams.activations import activator
+from streams.agents import subscribe
+from streams.cores import JudgeCore, RouterCore
+from streams.joins import JOINS
+from streams.judge import Judge, Judging
+from streams.records import Guard
+from streams.router import Router, selectors_fingerprint
+from streams.stage import Assigned, Stage, now_ms
+from xiezhi.codec import Codec
+from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
+from xiezhi.errors import XiezhiError
+from xiezhi.log import LogReader, RawRecord
+from xiezhi.registry import ConfluentRegistry
+from xiezhi.settings import Settings
+from xiezhi.store import KeyedStore
+
+logger = logging.getLogger(__name__)
+
+OUTPUTS = (ALERT, RELATION)
+#: Change when rows of a judge's store are no longer read by this code.
+JUDGE_FORMAT = "judge.1"
+#: Records of the output topics taken per look, and how often a judge looks.
+FOLLOW_RECORDS = 500
+FOLLOW_INTERVAL_S = 0.05
+
+
+def router_app(settings: Settings) -> Any:
+    """Departments' records and relations -> facts."""
+    app = _app("router", settings)
+    codec = Codec(ConfluentRegistry(settings.registry_url))
+    stage = Stage("router", settings, codec, selectors_fingerprint(JOINS))
+    guard = Guard(codec.decode_as, int(settings.future_tolerance_s * 1000))
+
+    def open_core(_: str, __: int, store: KeyedStore) -> RouterCore:
+        return RouterCore(Router(JOINS, guard, store), fact_topic(settings.generation), now_ms)
+
+    stage.open_core = open_core
+    topics = [contract.topic for contract in CONTRACTS]
+    subscribe(app, stage, [*topics, RELATION])
+    stage.subjects = [f"{topic}-value" for topic in (*topics, RELATION)]
+    return app
+
+
+def judge_app(settings: Settings) -> Any:
+    """Facts, ticks and activations -> alerts and relations."""
+    app = _app("judge", settings)
+    codec = Codec(ConfluentRegistry(settings.registry_url))
+    stage = Stage("judge", settings, codec, JUDGE_FORMAT)
+    judging = Judging(
+        joins=JOINS,
+        decode=codec.decode_as,
+        activate=activator(codec.decode_as, ACTIVATION, JOINS),
+        generation=settings.generation,
+        on_failure=lambda owner, view, error: logger.error("%s failed at %s: %s", owner, view, error),
+    )
+
+    def open_core(_: str, partition: int, store: KeyedStore) -> JudgeCore:
+        return JudgeCore(Judge(judging, store), partition, codec.encode, codec.decode_as, now_ms)
+
+    stage.open_core = open_core
+    follower = Follower(stage, settings)
+    stage.on_open = follower.read_to_end
+    facts = fact_topic(settings.generation)
+    subscribe(app, stage, [facts])
+    topics = [contract.topic for contract in CONTRACTS]
+    stage.subjects = [f"{topic}-value" for topic in (*topics, *OUTPUTS, ACTIVATION)]
+
+    @app.task  # type: ignore[untyped-decorator] # faust is untyped here
+    async def _follow() -> None:
+        await follower.run(facts)
+
+    return app
+
+
+class Follower:
+    """Reads the judge's own output partitions: to the end before it judges, and on, since a zombie may still write."""
+
+    def __init__(self, stage: Stage, settings: Settings) -> None:
+        self._stage, self._settings = stage, settings
+        self._consumer = OutputConsumer(
+            {
+                "bootstrap.servers": settings.bootstrap_servers,
+                "group.id": "xiezhi-judge-outputs",  # required by the client, never joined or committed to
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+            }
+        )
+        self._following: dict[int, Assigned] = {}
+
+    async def read_to_end(self, assigned: Assigned) -> None:
+        """Adopt everything that was said before this worker judges the partition."""
+        core = assigned.core
+        assert isinstance(core, JudgeCore)
+        for topic in OUTPUTS:
+            with LogReader(self._settings.bootstrap_servers) as log:
+                chunks = log.read(topic, assigned.partition, core.outputs_read(topic))
+                while not assigned.revoked and (chunk := await asyncio.to_thread(next, chunks, None)):
+                    await self._adopt(assigned, chunk)
+
+    async def run(self, fact_topic_name: str) -> None:
+        """Adopt what appears on the output partitions of the facts that are assigned here, forever."""
+        try:
+            while True:
+                self._follow(self._stage.assigned(fact_topic_name))
+                if not self._following:
+                    await asyncio.sleep(FOLLOW_INTERVAL_S)
+                    continue
+                messages = await asyncio.to_thread(self._consumer.consume, FOLLOW_RECORDS, FOLLOW_INTERVAL_S)
+                for partition, records in _by_partition(messages).items():
+                    assigned = self._following.get(partition)
+                    if assigned is not None and not assigned.revoked:
+                        await self._adopt(assigned, records)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a judge that no longer hears what was said must not judge
+            self._stage.fail(error)
+
+    def _follow(self, wanted: list[Assigned]) -> None:
+        open_now = {one.partition: one for one in wanted if one.ready}
+        if open_now == self._following:
+            return
+        self._following = open_now
+        self._consumer.assign(
+            [
+                TopicPartition(topic, number, _outputs_read(one, topic))
+                for number, one in open_now.items()
+                for topic in OUTPUTS
+            ]
+        )
+
+    async def _adopt(self, assigned: Assigned, records: list[RawRecord]) -> None:
+        core = assigned.core
+        if isinstance(core, JudgeCore):
+            await self._stage.schemas_known(records)
+            await self._stage.act(assigned, lambda: core.adopt(records))
+
+
+def _outputs_read(assigned: Assigned, topic: str) -> int:
+    return assigned.core.outputs_read(topic) if isinstance(assigned.core, JudgeCore) else 0
+
+
+def _by_partition(messages: list[Any]) -> dict[int, list[RawRecord]]:
+    grouped: dict[int, list[RawRecord]] = {}
+    for message in messages:
+        if message.error() is not None:
+            raise XiezhiError(f"reading what was said failed: {message.error()}")
+        grouped.setdefault(message.partition(), []).append(RawRecord.from_message(message))
+    return grouped
+
+
+def _app(name: str, settings: Settings) -> Any:
+    """A Faust application without web server, tables or leader: only groups, fetching and life cycle."""
+    brokers = ";".join(f"xiezhi://{host}" for host in settings.bootstrap_servers.split(","))
+    return faust.App(
+        f"xiezhi-{name}",
+        broker=brokers,
+        autodiscover=False,
+        datadir=Path(settings.data_dir) / name / settings.worker / "faust",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=2,  # 4096 would queue small batches instead of letting them grow with the backlog
+        broker_commit_interval=0.5,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=min(2.0, settings.session_timeout_s / 3),
+        broker_request_timeout=max(30.0, settings.session_timeout_s * 2),
+    )
+
+
+def main(arguments: list[str], settings: Settings) -> int:
+    """Run one stage until TERM; returns the exit code."""
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stages: dict[str, Callable[[], object]] = {
+        "router": lambda: _work(router_app(settings), settings),
+        "judge": lambda: _work(judge_app(settings), settings),
+        "clock": lambda: clock.run(settings),
+    }
+    if len(arguments) != 1 or arguments[0] not in stages:
+        print(f"usage: python -m streams.app {' | '.join(stages)}", file=sys.stderr)  # noqa: T201 -- a usage line
+        return 64
+    try:
+        stages[arguments[0]]()
+    except XiezhiError as error:
+        logger.critical("%s stops with exit code %s: %s", arguments[0], error.exit_code, error)
+        return error.exit_code
+    return 0
+
+
+def _work(app: Any, settings: Settings) -> None:
+    faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Settings()))

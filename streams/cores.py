@@ -1,0 +1,91 @@
+"""Router and judge as the cores of a stage: from raw records to records to send, still without Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from streams.judge import Judge, Output
+from streams.outputs import Decode, Encode, encode_output, read_output
+from streams.pipeline import Outgoing
+from streams.router import Router
+from streams.stage import Work
+from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
+from xiezhi.store import KeyedStore
+
+Clock = Callable[[], int]
+
+
+class RouterCore:
+    """Routes one input partition to the fact topic."""
+
+    def __init__(self, router: Router, fact_topic: str, clock: Clock) -> None:
+        self._router, self._fact_topic, self._clock = router, fact_topic, clock
+
+    @property
+    def store(self) -> KeyedStore:
+        return self._router.store
+
+    def restore(self, records: Sequence[RawRecord]) -> None:
+        self.process(records)  # what it would send was delivered before the offset was committed
+
+    def process(self, records: Sequence[RawRecord]) -> Work:
+        work, routed_ms = Work(), self._clock()
+        for record in records:
+            try:
+                facts = self._router.route(record, routed_ms)
+            except BadRecordError as error:
+                work.bad.append((record, error))
+            else:
+                work.outgoing += [
+                    Outgoing(self._fact_topic, fact.key, fact.value, fact.headers) for fact in facts
+                ]
+        return work
+
+
+class JudgeCore:
+    """Judges one fact partition; statements go to the output partitions of the same number."""
+
+    def __init__(self, judge: Judge, partition: int, encode: Encode, decode: Decode, clock: Clock) -> None:
+        self._judge, self._partition = judge, partition
+        self._encode, self._decode, self._clock = encode, decode, clock
+
+    @property
+    def store(self) -> KeyedStore:
+        return self._judge.store
+
+    def restore(self, records: Sequence[RawRecord]) -> None:
+        self._judge.restore(records)
+
+    def process(self, records: Sequence[RawRecord]) -> Work:
+        work = Work()
+        outputs = self._judge.apply(records, lambda raw, error: work.bad.append((raw, error)))
+        return self._say(work, outputs)
+
+    def adopt(self, records: Sequence[RawRecord]) -> Work:
+        """Take in what the output partitions hold; what others said is judged again."""
+        work = Work()
+        for raw in records:
+            self._judge.note_outputs_read(raw.topic, raw.offset + 1)
+            try:
+                output_id, view, said = read_output(raw, self._decode)
+            except BadRecordError as error:
+                work.bad.append((raw, error))  # not written by a judge
+            else:
+                self._judge.adopt(output_id, view, said)
+        return self._say(work, self._judge.evaluate())
+
+    def outputs_read(self, topic: str) -> int:
+        """The next offset to read of this partition of an output topic."""
+        return self._judge.outputs_read(topic)
+
+    def _say(self, work: Work, outputs: Sequence[Output]) -> Work:
+        judged_ms = self._clock()
+        for output in outputs:
+            statement = encode_output(output, self._encode, judged_ms)
+            work.outgoing.append(
+                Outgoing(
+                    statement.topic, statement.key, statement.value, list(statement.headers), self._partition
+                )
+            )
+        return work

@@ -1,0 +1,325 @@
+"""A stage of the stream: what router and judge have in common around their pure cores.
+
+Takes folded batches from Faust, restores a partition before its first batch, lets the core process, sends what comes
+out, and acknowledges in order. A bad record goes to the dead letters. An unexpected error ends the process before
+anything is acknowledged: Faust acknowledges in a `finally`, so an exception that escaped an agent would lose records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time_ns
+from typing import Any, NoReturn, Protocol
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.pipeline import Batch, Outgoing, Pipeline
+from xiezhi.codec import Codec
+from xiezhi.contracts.naming import DEAD_LETTER
+from xiezhi.dead_letters import MESSAGE_BYTES_MAX, DeadLetters
+from xiezhi.errors import (
+    BadRecordError,
+    ConfigurationError,
+    RegistryUnavailableError,
+    UnknownSchemaError,
+    XiezhiError,
+)
+from xiezhi.log import LogReader, RawRecord
+from xiezhi.settings import Settings
+from xiezhi.store import KeyedStore, RocksBackend
+
+logger = logging.getLogger(__name__)
+
+#: sysexits.h EX_SOFTWARE: an error nobody expected; the supervisor restarts.
+EXIT_UNEXPECTED = 70
+REGISTRY_RETRY_S = 1.0
+TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch gave rise to: records to send, and records that are nobody's."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    bad: list[tuple[RawRecord, BadRecordError]] = field(default_factory=list)
+
+
+class Core(Protocol):
+    """The pure part of a stage for one partition. Its calls neither block nor await."""
+
+    @property
+    def store(self) -> KeyedStore: ...
+    def restore(self, records: Sequence[RawRecord]) -> None:
+        """Take in records whose effects were delivered before, without effects."""
+        ...
+
+    def process(self, records: Sequence[RawRecord]) -> Work:
+        """Take in records in offset order; the effects are sent before the batch is committed."""
+        ...
+
+
+@dataclass(slots=True)
+class Assigned:
+    """One partition of this worker in the current assignment."""
+
+    topic: str
+    partition: int
+    core: Core
+    next_offset: int
+    ready: bool = False  # restored, and told what was said
+    revoked: bool = False
+
+
+OpenCore = Callable[[str, int, KeyedStore], Core]
+OnOpen = Callable[[Assigned], Awaitable[None]]
+
+
+class Stage:
+    """One process's router or judge.
+
+    `fingerprint` guards its stores against code that would read or fill them otherwise. The wiring sets `open_core`,
+    and `on_open` if a partition needs more than its own log before its first batch.
+    """
+
+    def __init__(self, name: str, settings: Settings, codec: Codec, fingerprint: str) -> None:
+        self.name, self.settings, self.codec = name, settings, codec
+        self.group = f"xiezhi-{name}"
+        self._fingerprint = fingerprint
+        self.subjects: Sequence[str] = ()
+        self._partitions: dict[tuple[str, int], Assigned] = {}
+        self._schemas: set[bytes] = set()
+        self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
+        self.open_core: OpenCore
+        self.on_open: OnOpen | None = None
+        producer = Producer(producer_options(settings))
+        self.pipeline = Pipeline(producer)
+        self.dead_letters = DeadLetters(
+            producer,
+            codec,
+            stage=name,
+            limit_per_minute=settings.dead_letters_per_minute_max,
+            clock=now_ms,
+        )
+
+    # -- called by the agent -------------------------------------------------------------------------------------
+
+    async def handle(self, event: Any) -> None:
+        """One folded batch. Never raises; an unexpected error ends the process."""
+        try:
+            await self._handle(event)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the batch must not be acknowledged
+            self.fail(error)
+
+    async def _handle(self, event: Any) -> None:
+        records = [_raw(record) for record in event.value]
+        topic, partition = records[0].topic, records[0].partition
+        assigned = await self._assigned(topic, partition, records[0].offset)
+        records = [record for record in records if record.offset >= assigned.next_offset]
+        await self.schemas_known(records)
+        await self.run(assigned, records, event)
+
+    async def run(self, assigned: Assigned, records: Sequence[RawRecord], event: Any = None) -> None:
+        """Process records and send what comes out; acknowledges `event` when all of it is on the broker."""
+        await self.act(assigned, lambda: assigned.core.process(records), records, event)
+
+    async def act(
+        self,
+        assigned: Assigned,
+        effects: Callable[[], Work],
+        records: Sequence[RawRecord] = (),
+        event: Any = None,
+    ) -> None:
+        """Let the core do one thing, seal what it wrote and submit what it wants sent: one batch."""
+        async with self._turn:
+            if assigned.revoked:
+                return
+            work = effects()
+            if records:
+                assigned.next_offset = records[-1].offset + 1
+            sealed = assigned.core.store.seal(assigned.next_offset)
+
+            def finish() -> None:
+                if not assigned.revoked:
+                    assigned.core.store.commit(sealed)
+                    if event is not None:
+                        event.ack()
+
+            batch = Batch(finish)
+            self._bury(work, batch)
+            await self.pipeline.send(batch, work.outgoing)
+            await self.pipeline.submit(batch)
+
+    def _bury(self, work: Work, batch: Batch) -> None:
+        for record, error in work.bad:
+            address = f"{record.topic}/{record.partition}/{record.offset}"
+            logger.warning("dead-lettered %s: %s", address, error.reason)
+            self.dead_letters.send(
+                record, reason=error.reason, detail=error.detail, on_delivered=batch.delivered
+            )
+            batch.waiting += 1
+
+    # -- called by the application -------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Serve deliveries for the life of the process."""
+        try:
+            await self.pipeline.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a failed delivery must not be acknowledged
+            self.fail(error)
+
+    def revoke(self) -> None:
+        """All partitions are gone: a rebalance. What is not yet committed is done again by the next owner."""
+        for assigned in self._partitions.values():
+            assigned.revoked = True
+            assigned.core.store.close()
+        self._partitions.clear()
+
+    def assigned(self, topic: str) -> list[Assigned]:
+        """The partitions of `topic` that are open here."""
+        return [one for (name, _), one in self._partitions.items() if name == topic]
+
+    def fail(self, error: BaseException) -> NoReturn:
+        """End the process at once: nothing more is acknowledged, the supervisor decides about a restart."""
+        code = error.exit_code if isinstance(error, XiezhiError) else EXIT_UNEXPECTED
+        logger.critical("%s stops with exit code %s: %s", self.name, code, error, exc_info=error)
+        logging.shutdown()
+        os._exit(code)
+
+    # -- partitions ----------------------------------------------------------------------------------------------
+
+    async def _assigned(self, topic: str, partition: int, first_offset: int) -> Assigned:
+        assigned = self._partitions.get((topic, partition))
+        if assigned is None:
+            assigned = await self._open(topic, partition)
+        if first_offset > assigned.next_offset and not assigned.revoked:
+            logger.warning("%s/%s: read %s to %s again", topic, partition, assigned.next_offset, first_offset)
+            await self._replay(assigned, first_offset)
+        return assigned
+
+    async def _open(self, topic: str, partition: int) -> Assigned:
+        """Open the store, restore up to the committed offset, then let the stage get ready."""
+        await self._writers_known()
+        folder = Path(self.settings.data_dir) / self.name / self.settings.worker / f"{topic}-{partition}"
+        store = KeyedStore(RocksBackend(folder))
+        if not store.check_fingerprint(self._fingerprint):
+            store.close()
+            raise ConfigurationError(
+                f"the store {folder} was filled by code with other joins or selectors; stop the stage, reset "
+                f"consumer group {self.group} to the beginning, delete the folder and start again"
+            )
+        assigned = Assigned(topic, partition, self.open_core(topic, partition, store), store.next_offset)
+        self._partitions[topic, partition] = assigned
+        committed = await asyncio.to_thread(self._committed, topic, partition)
+        if committed > assigned.next_offset:
+            logger.info("%s/%s: restoring %s to %s", topic, partition, assigned.next_offset, committed)
+            await self._each_chunk(assigned, committed, self._restore)
+        if self.on_open is not None and not assigned.revoked:
+            await self.on_open(assigned)
+        assigned.ready = True
+        return assigned
+
+    async def _replay(self, assigned: Assigned, end: int) -> None:
+        """Process what Faust did not hand over: dropped between a seek and a rebalance, never acknowledged."""
+        await self._each_chunk(assigned, end, self.run)
+
+    async def _restore(self, assigned: Assigned, records: Sequence[RawRecord]) -> None:
+        def effects() -> Work:
+            assigned.core.restore(records)
+            return Work()
+
+        await self.act(assigned, effects, records)
+
+    async def _each_chunk(
+        self,
+        assigned: Assigned,
+        end: int,
+        use: Callable[[Assigned, Sequence[RawRecord]], Awaitable[None]],
+    ) -> None:
+        with LogReader(self.settings.bootstrap_servers) as log:
+            low, _ = await asyncio.to_thread(log.range, assigned.topic, assigned.partition)
+            chunks = log.read(assigned.topic, assigned.partition, max(low, assigned.next_offset), end)
+            while not assigned.revoked and (chunk := await asyncio.to_thread(next, chunks, None)):
+                await self.schemas_known(chunk)
+                await use(assigned, chunk)
+
+    def _committed(self, topic: str, partition: int) -> int:
+        """The group's committed offset; 0 when there is none."""
+        consumer = Consumer({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": self.group})
+        try:
+            (found,) = consumer.committed([TopicPartition(topic, partition)], timeout=TIMEOUT_S)
+            return max(0, int(found.offset))
+        finally:
+            consumer.close()
+
+    # -- registry ------------------------------------------------------------------------------------------------
+
+    async def schemas_known(self, records: Sequence[RawRecord]) -> None:
+        """Wait until the registry has answered for every schema that `records` name, so that decoding never asks."""
+        for record in records:
+            value = record.value
+            if value and len(value) >= 5 and value[:5] not in self._schemas:
+                await self._ask_registry(value)
+                self._schemas.add(value[:5])
+
+    async def _ask_registry(self, value: bytes) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.codec.decode, value)
+                return
+            except (BadRecordError, UnknownSchemaError):
+                return  # an answer, too: the core will find the same
+            except RegistryUnavailableError as error:
+                logger.warning("waiting for the schema registry: %s", error)
+                await asyncio.sleep(REGISTRY_RETRY_S)
+
+    async def _writers_known(self) -> None:
+        """Wait until the schemas of `subjects` are known, so that encoding never asks."""
+        for subject in (*self.subjects, f"{DEAD_LETTER}-value"):
+            while True:
+                try:
+                    await asyncio.to_thread(self.codec.prepare, subject)
+                    break
+                except RegistryUnavailableError as error:
+                    logger.warning("waiting for the schema registry: %s", error)
+                    await asyncio.sleep(REGISTRY_RETRY_S)
+
+
+def producer_options(settings: Settings) -> dict[str, str | int | bool]:
+    """Idempotent, acks=all, same partitioner as every client: what every stage sends with."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 10,
+        "message.max.bytes": MESSAGE_BYTES_MAX,
+        "queue.buffering.max.messages": 200_000,
+        "delivery.timeout.ms": 120_000,
+    }
+
+
+def now_ms() -> int:
+    """Wall clock, for stage timestamps and rate limits only; never for an answer."""
+    return time_ns() // 1_000_000
+
+
+def _raw(record: Any) -> RawRecord:
+    return RawRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+    )

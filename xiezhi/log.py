@@ -1,0 +1,125 @@
+"""Reading a partition of the log directly: a range of it, or to its end, without a consumer group.
+
+For whoever restores state, checks, or computes in batch. Live consumption goes through consumer groups instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from xiezhi.errors import DeliveryError
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+#: Records per call into the client: large enough that the call does not matter, small enough to stay responsive.
+CHUNK_RECORDS = 2_000
+#: Without an answer for so long the broker is taken as unreachable.
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A Kafka record as it was read: bytes and address, nothing decoded. `ingested_ms` is the log append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    ingested_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @classmethod
+    def from_message(cls, message: Any) -> RawRecord:
+        """From a `confluent_kafka.Message` that carries no error."""
+        return cls(
+            message.topic(),
+            message.partition(),
+            message.offset(),
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            message.headers() or (),
+        )
+
+
+class LogReader:
+    """Reads partitions by offset. Blocking; one thread at a time. Close it, or use it as a context manager."""
+
+    def __init__(self, bootstrap_servers: str, **options: str | int | bool) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": "xiezhi-log-reader",  # required by the client, never joined or committed to
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 20,
+                **options,
+            }
+        )
+
+    def partitions(self, topic: str) -> int:
+        """Number of partitions; 0 when the topic does not exist."""
+        found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        return 0 if found.error is not None else len(found.partitions)
+
+    def range(self, topic: str, partition: int) -> tuple[int, int]:
+        """(first offset, offset after the last). Raises DeliveryError when the broker does not answer."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=TIMEOUT_S
+            )
+        except KafkaException as error:
+            raise DeliveryError(f"cannot read the range of {topic}/{partition}: {error}") from error
+        return low, high
+
+    def read(
+        self, topic: str, partition: int, start: int, end: int | None = None
+    ) -> Iterator[list[RawRecord]]:
+        """Chunks of records from `start` up to `end` (exclusive; None: the end as of now), in offset order.
+
+        Raises DeliveryError when records in the range can no longer be read: nothing is skipped silently.
+        """
+        low, high = self.range(topic, partition)
+        end = high if end is None else end
+        if start >= end:
+            return
+        if start < low:
+            raise DeliveryError(f"{topic}/{partition} starts at offset {low}; {start} to {low} are gone")
+        self._consumer.assign([TopicPartition(topic, partition, start)])
+        position = start
+        try:
+            while position < end:
+                chunk = [record for record in self._chunk() if record.offset < end]
+                if not chunk:
+                    raise DeliveryError(
+                        f"{topic}/{partition}: no records from offset {position} for {TIMEOUT_S} s"
+                    )
+                position = chunk[-1].offset + 1
+                yield chunk
+        finally:
+            self._consumer.unassign()
+
+    def _chunk(self) -> list[RawRecord]:
+        first = self._consumer.poll(TIMEOUT_S)
+        messages = [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS - 1, 0.05)]
+        for message in messages:
+            if message.error() is not None:
+                raise DeliveryError(f"reading the log failed: {message.error()}")
+        return [RawRecord.from_message(message) for message in messages]
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
