@@ -1,0 +1,60 @@
+"""How rules speak: short forms of the outcomes, and evidence with each record named once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from streams.kernel import Evidence, Finding, Outcome, Source, Statement
+from xiezhi.contracts.naming import RELATION
+
+
+def clear(reason: str) -> Finding:
+    """Looked, nothing wrong."""
+    return Finding(outcome=Outcome.CLEAR, reason=reason)
+
+
+def not_applicable(reason: str, *, wake_at_ms: int | None = None) -> Finding:
+    """The rule does not speak about such a view (until `wake_at_ms`, if given)."""
+    return Finding(outcome=Outcome.NOT_APPLICABLE, reason=reason, wake_at_ms=wake_at_ms)
+
+
+def insufficient(reason: str, *, wake_at_ms: int | None = None) -> Finding:
+    """The rule would speak, but something is missing."""
+    return Finding(outcome=Outcome.INSUFFICIENT_DATA, reason=reason, wake_at_ms=wake_at_ms)
+
+
+def evidence_of(statement: Statement, *fields: str) -> tuple[Evidence, ...]:
+    """What to cite for `statement`: itself, or for a relation the departments' records that it rests on.
+
+    A relation's version is a position in the log, which another schedule would number differently; the records
+    behind it are the same in every schedule and are what a reader can check.
+    """
+    if statement.record_type != RELATION:
+        return (Evidence.of(statement, *fields),)
+    return tuple(_from_ref(ref) for ref in statement["evidence"])
+
+
+def merged(*groups: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Every record once, with all fields that mattered, ordered by record."""
+    fields: dict[Evidence, set[str]] = {}
+    for group in groups:
+        for evidence in group:
+            fields.setdefault(replace(evidence, fields=()), set()).update(evidence.fields)
+    ordered = sorted(fields, key=lambda bare: (bare.record_type, bare.record_id, bare.version))
+    return tuple(replace(bare, fields=tuple(sorted(fields[bare]))) for bare in ordered)
+
+
+def _from_ref(ref: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        record_type=ref["record_type"],
+        record_id=ref["record_id"],
+        version=ref["version"],
+        event_id=ref["event_id"],
+        digest=ref["digest"],
+        source=Source(ref["topic"], ref["partition"], ref["offset"], ref["ingested_ms"]),
+        occurred_ms=ref["occurred_ms"],
+        fields=tuple(ref["fields"]),
+        traceparent=ref["traceparent"],
+    )

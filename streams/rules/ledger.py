@@ -1,0 +1,80 @@
+"""One contract's money: the value in force at an instant, and what was paid net of refunds. Pure integer arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas import catalogue
+from streams.kernel import Finding, Statement, View
+from streams.rules.findings import insufficient, not_applicable
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A contract with its valued amendments and its payments, each in the order of their own dates."""
+
+    contract: Statement
+    amendments: tuple[Statement, ...]  # those that state a value
+    payments: tuple[Statement, ...]  # refunds among them
+
+    @property
+    def currency(self) -> str:
+        """The one currency of contract, amendments and payments."""
+        return str(self.payments[0]["currency"])
+
+    def value_statement(self, at_ms: int | None = None) -> Statement:
+        """The record whose value is in force at `at_ms` (None: the last word): an amendment, else the contract."""
+        past = [a for a in self.amendments if at_ms is None or a["amended_at"] <= at_ms]
+        return past[-1] if past else self.contract
+
+    def value_minor(self, at_ms: int | None = None) -> int | None:
+        """The contract value in force at `at_ms`; None when no record states one."""
+        return stated_value(self.value_statement(at_ms))
+
+    def running(self) -> Iterator[tuple[Statement, int]]:
+        """Each payment or refund with the net sum paid up to and including it."""
+        net = 0
+        for entry in self.payments:
+            net += signed_amount(entry)
+            yield entry, net
+
+
+def open_ledger(view: View) -> Ledger | Finding:
+    """The ledger of a contract view, or what stands in the way of one."""
+    contracts = view.of(catalogue.CONTRACT.topic)
+    payments = view.of(catalogue.PAYMENT.topic)
+    if not contracts:
+        return insufficient("contract_missing")
+    if contracts[-1]["status"] == "cancelled":
+        return not_applicable("contract_cancelled")
+    if not payments:
+        return insufficient("payments_missing")
+    valued = [a for a in view.of(catalogue.AMENDMENT.topic) if a["amount_minor_after"] is not None]
+    ledger = Ledger(
+        contract=contracts[-1],
+        amendments=tuple(sorted(valued, key=lambda a: (a["amended_at"], a.record_id))),
+        payments=tuple(sorted(payments, key=lambda p: (p["paid_at"], p.record_id))),
+    )
+    if ledger.value_minor() is None:
+        return insufficient("value_missing")
+    if len(_currencies(ledger)) != 1:
+        return insufficient("currency_differs")
+    return ledger
+
+
+def stated_value(statement: Statement) -> int | None:
+    """What a contract or amendment says the contract is worth. Zero is how platforms write "not stated"."""
+    is_amendment = statement.record_type == catalogue.AMENDMENT.topic
+    return statement["amount_minor_after" if is_amendment else "amount_minor"] or None
+
+
+def signed_amount(entry: Statement) -> int:
+    """A payment counts up, a refund down."""
+    amount = int(entry["amount_minor"])
+    return -amount if entry["kind"] == "refund" else amount
+
+
+def _currencies(ledger: Ledger) -> set[str]:
+    entries = (ledger.contract, *ledger.amendments, *ledger.payments)
+    return {entry["currency"] for entry in entries if entry["currency"] is not None}
