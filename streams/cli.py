@@ -1,0 +1,117 @@
+"""`xiezhi rules`: what is active, activating a pack, and which rules lack data."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from schemas.catalogue import CONTRACTS
+from streams import history
+from streams.cards import Card, code_hash, load_pack
+from streams.stage import now_ms
+from xiezhi.codec import Codec
+from xiezhi.contracts.activation import Activation
+from xiezhi.contracts.bus import ACTIVATION
+from xiezhi.log import LogReader
+from xiezhi.publish import Publisher
+from xiezhi.registry import ConfluentRegistry
+from xiezhi.settings import Settings
+
+SOURCE = "urn:xiezhi:rules"
+JURISDICTION_ALL = "000000000000"
+
+
+@click.group()
+def rules() -> None:
+    """Supervision rules: list them, activate a pack, see which lack data. 监督规则"""
+
+
+@rules.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per rule.")
+def list_rules(as_json: bool) -> None:
+    """Rules that are or were active, with pack and version."""
+    for rule_id, activation in sorted(_active(Settings()).items()):
+        card = Card.from_json(activation["card"])
+        if as_json:
+            shown = {**activation, "title": {"zh": card.title.zh, "en": card.title.en}}
+            click.echo(json.dumps(shown, ensure_ascii=False))
+        else:
+            state = "on " if activation["enabled"] else "off"
+            version = f"v{activation['rule_version']}"
+            click.echo(
+                f"{rule_id:5} {state} {version:4} {activation['pack']:8} {card.severity:7} "
+                f"{card.title.zh} / {card.title.en}"
+            )
+
+
+@rules.command("apply")
+@click.option("--pack", default="cn", show_default=True, help="Rule pack: generic, or cn on top of it.")
+@click.option("--reason", default="", help="Why, for the record.")
+@click.option("--actor", default=getpass.getuser, help="Who, for the record. Default: the login name.")
+def apply_rules(pack: str, reason: str, actor: str) -> None:
+    """Activate every rule of a pack as it is on this machine; switch off the rules it does not have.
+
+    Only what differs from the last activation is published, so that applying twice changes nothing.
+    """
+    settings, cards = Settings(), {card.id: card for card in load_pack(pack)}
+    held = _active(settings)
+    moment = now_ms()
+    wanted = [_activation(card, pack, actor, reason, moment) for card in cards.values()]
+    changed = [one for one in wanted if _differs(one, held.get(one.rule_id))]
+    for rule_id, activation in held.items():
+        if rule_id not in cards and activation["enabled"]:
+            changed.append(Activation(**{**activation, "enabled": False, "activated_ms": moment}))
+    with Publisher(settings, source=SOURCE) as publisher:
+        for one in changed:
+            publisher.publish(
+                ACTIVATION, one, occurred_ms=moment, version=moment, jurisdiction=JURISDICTION_ALL
+            )
+    for one in changed:
+        click.echo(f"{'activated' if one.enabled else 'switched off'} {one.rule_id} v{one.rule_version}")
+    click.echo(f"{len(changed)} rules changed, {len(wanted)} in pack {pack}")
+
+
+@rules.command("readiness")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per rule and reason.")
+def readiness(as_json: bool) -> None:
+    """Outcomes of every rule over the whole log, with reasons: which rules lack which records. 就绪情况"""
+    verdict = history.oracle(Settings(), CONTRACTS)
+    for (rule_id, outcome, reason), views in sorted(verdict.outcomes.items()):
+        if as_json:
+            shown = {"rule": rule_id, "outcome": outcome, "reason": reason, "views": views}
+            click.echo(json.dumps(shown))
+        else:
+            click.echo(f"{rule_id:22} {outcome:18} {reason:32} {views:8}")
+
+
+def _active(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    with LogReader(settings.bootstrap_servers) as log:
+        return history.activations(log, Codec(ConfluentRegistry(settings.registry_url)))
+
+
+def _activation(card: Card, pack: str, actor: str, reason: str, moment_ms: int) -> Activation:
+    return Activation(
+        record_id=card.id,
+        rule_id=card.id,
+        rule_version=card.version,
+        enabled=True,
+        pack=pack,
+        card=card.canonical_json(),
+        code_hash=code_hash(card.id),
+        actor=actor,
+        reason=reason,
+        activated_ms=moment_ms,
+    )
+
+
+def _differs(wanted: Activation, held: Mapping[str, Any] | None) -> bool:
+    if held is None:
+        return True
+    return any(getattr(wanted, name) != held[name] for name in ("enabled", "card", "code_hash"))
+
+
+COMMANDS: tuple[click.Command, ...] = (rules,)
