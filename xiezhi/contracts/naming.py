@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_TOPIC = re.compile(r"^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*\.[vg][1-9][0-9]*$")
+_TOPIC = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*\.[vg][1-9][0-9]*")
 
 ALERT = "xiezhi.alert.v1"
 RELATION = "xiezhi.relation.v1"
@@ -21,7 +21,7 @@ CASE = "xiezhi.case.v1"
 def topic_name(owner: str, record: str, major: int) -> str:
     """`<owner>.<record>.v<major>`; raises ValueError when a part breaks the rule."""
     name = f"{owner}.{record}.v{major}"
-    if not _TOPIC.match(name):
+    if not _TOPIC.fullmatch(name):
         raise ValueError(f"{name!r} is not a topic name of the form <owner>.<record>.v<major>")
     return name
 

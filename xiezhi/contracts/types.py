@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-_EPOCH_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.date()
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100: no I O S V Z
-_TOKEN = re.compile(r"^pt[1-9][0-9]*_[a-z2-7]{26,52}$")
-_ORG = re.compile(r"^[A-Z]{2}-[A-Z0-9]+-[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")
-_JURISDICTION = re.compile(r"^[0-9]{12}$")
+_TOKEN = re.compile(r"pt[1-9][0-9]*_[a-z2-7]{26,52}")
+_ORG = re.compile(r"[A-Z]{2}-[A-Z0-9]+-[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
+_JURISDICTION = re.compile(r"[0-9]{12}")
 
 
 def to_instant_ms(value: Any) -> Any:
@@ -26,7 +27,7 @@ def to_instant_ms(value: Any) -> Any:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError("an instant needs a time zone, e.g. 2026-03-01T09:00:00+08:00")
-        whole = value.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        whole = value - _EPOCH
         return (whole.days * 86_400 + whole.seconds) * 1000 + whole.microseconds // 1000
     return value
 
@@ -49,7 +50,7 @@ def credit_code_check(code: str) -> str:
 
 
 def _check_organisation(value: str) -> str:
-    if not _ORG.match(value):
+    if not _ORG.fullmatch(value):
         raise ValueError("expected <country>-<register>-<number>, e.g. CN-USCC-… or GB-COH-01234567")
     if value.startswith("CN-USCC-"):
         code = value.removeprefix("CN-USCC-")
@@ -61,7 +62,7 @@ def _check_organisation(value: str) -> str:
 
 
 def _check_token(value: str) -> str:
-    if not _TOKEN.match(value):
+    if not _TOKEN.fullmatch(value):
         raise ValueError("expected a person token such as pt1_…; identities never travel on the bus")
     return value
 
@@ -71,7 +72,7 @@ def _check_party(value: str) -> str:
 
 
 def _check_jurisdiction(value: str) -> str:
-    if not _JURISDICTION.match(value):
+    if not _JURISDICTION.fullmatch(value):
         raise ValueError("expected a 12-digit division code (GB/T 2260 extended to the village)")
     return value
 
