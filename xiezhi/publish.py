@@ -1,0 +1,257 @@
+"""Publishing a department's records: envelope, Avro, an idempotent producer, delivery reports.
+
+A publisher may die at any moment: publishing the same records again gives the same event ids, so that repeats are
+recognised and have no second effect. A broker that restarts is waited for. Trace context follows W3C Trace Context;
+the span is the `send` span of the OpenTelemetry messaging conventions 1.44.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from pydantic import BaseModel
+
+from xiezhi.codec import Codec
+from xiezhi.contracts.base import Contract
+from xiezhi.envelope import Envelope
+from xiezhi.errors import DeliveryError, RecordRefusedError
+from xiezhi.registry import ConfluentRegistry
+from xiezhi.settings import Settings
+
+#: How long the broker may be away before a record counts as not delivered. A broker restarts in seconds; a machine
+#: in a minute or two.
+DELIVERY_TIMEOUT_S = 120.0
+#: The broker's default limit of a batch. librdkafka's own default is smaller and would refuse lawful records.
+MESSAGE_BYTES_MAX = 1_048_588
+#: Failures kept one by one; beyond it they are only counted, or a dead broker would fill memory.
+FAILURES_MAX = 1_000
+_QUEUE_WAIT_S = 0.1
+
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("xiezhi.publish")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that the broker did not accept in time. Publish it again: its event id will be the same."""
+
+    topic: str
+    record_id: str
+    event_id: str
+    reason: str
+
+
+class Publisher:
+    """Sends the records of one source. Use as a context manager, from one thread.
+
+    `publish` and `withdraw` return before the broker has the record; it is durable once `flush` has returned
+    without an error, and leaving the context flushes. Delivery failures do not stop the records after them; they are
+    counted in `failed` and kept in `failures`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        source: str,
+        codec: Codec | None = None,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+    ) -> None:
+        """`source` is the URN of the publishing system, e.g. urn:xiezhi:330100:finance. Opens no connection yet."""
+        self._source = source
+        self._codec = codec or Codec(ConfluentRegistry(settings.registry_url))
+        self._delivery_timeout_s = delivery_timeout_s
+        self._producer = Producer(producer_settings(settings, delivery_timeout_s), logger=_log)
+        self.delivered = 0
+        self.failed = 0
+        self.failures: list[Failure] = []
+        self._reported = 0  # failures that flush() has already raised for
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+        else:
+            self._producer.flush(1.0)  # what is on its way may arrive; the error matters more than the rest
+
+    @property
+    def pending(self) -> int:
+        """Records accepted and not yet reported on."""
+        return len(self._producer)
+
+    def publish(
+        self,
+        contract: Contract,
+        record: BaseModel,
+        *,
+        occurred_ms: int,
+        jurisdiction: str,
+        version: int = 0,
+    ) -> None:
+        """Send a record, an instance of the contract's model; `version` grows with every correction of it.
+
+        Blocks only while the queue is full. Raises RecordRefusedError (nothing was sent), ConfigurationError and
+        RegistryUnavailableError (first record of a contract), DeliveryError (the queue does not move).
+        """
+        if not isinstance(record, contract.model):
+            raise TypeError(f"expected {contract.model.__name__}, got {type(record).__name__}")
+        value = record.model_dump()
+        envelope = self._envelope(contract, value["record_id"], occurred_ms, version, jurisdiction)
+        self._send(envelope, self._codec.encode(contract.subject, value))
+
+    def withdraw(
+        self, contract: Contract, record_id: str, *, occurred_ms: int, jurisdiction: str, version: int
+    ) -> None:
+        """Take a record back. `version` must be greater than that of the statement it takes back."""
+        self._send(self._envelope(contract, record_id, occurred_ms, version, jurisdiction), None)
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until the broker has reported on every record; by default as long as delivery may take.
+
+        Raises DeliveryError when records failed since the last call or are still under way.
+        """
+        under_way = self._producer.flush(self._delivery_timeout_s + 5 if timeout_s is None else timeout_s)
+        fresh, self._reported = self.failed - self._reported, self.failed
+        if fresh or under_way:
+            last = f"; the last: {self.failures[-1].reason}" if fresh and self.failures else ""
+            raise DeliveryError(
+                f"{fresh} records were not delivered, {under_way} are still under way{last}. "
+                "Publish the same records again: what has arrived will be recognised."
+            )
+
+    def _envelope(
+        self, contract: Contract, record_id: str, occurred_ms: int, version: int, jurisdiction: str
+    ) -> Envelope:
+        return Envelope.create(
+            source=self._source,
+            type=contract.topic,
+            subject=record_id,
+            occurred_ms=occurred_ms,
+            version=version,
+            jurisdiction=jurisdiction,
+        )
+
+    def _send(self, envelope: Envelope, value: bytes | None) -> None:
+        span = _start_span(envelope)
+        traceparent, tracestate = trace_context(span)
+        headers = replace(envelope, traceparent=traceparent, tracestate=tracestate).to_headers()
+        report = self._reporter(envelope, span)
+        deadline = time.monotonic() + self._delivery_timeout_s
+        while True:
+            try:
+                self._producer.produce(
+                    envelope.type, value, envelope.subject.encode(), headers=headers, on_delivery=report
+                )
+                break
+            except BufferError:
+                # Back-pressure: the queue drains as reports come in; every record in it is reported by its timeout.
+                if time.monotonic() > deadline:
+                    raise DeliveryError(
+                        f"the broker has accepted nothing for {self._delivery_timeout_s:.0f} s; is it running?"
+                    ) from None
+                self._producer.poll(_QUEUE_WAIT_S)
+            except KafkaException as error:
+                raise _refusal(envelope, error) from error
+        self._producer.poll(0)
+
+    def _reporter(self, envelope: Envelope, span: Span) -> Callable[[KafkaError | None, Any], None]:
+        def report(error: KafkaError | None, message: Any) -> None:
+            if error is None:
+                self.delivered += 1
+            else:
+                self._failed(Failure(envelope.type, envelope.subject, envelope.event_id, _explained(error)))
+            _end_span(span, error, message)
+
+        return report
+
+    def _failed(self, failure: Failure) -> None:
+        self.failed += 1
+        if len(self.failures) < FAILURES_MAX:
+            self.failures.append(failure)
+
+
+def producer_settings(settings: Settings, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> dict[str, Any]:
+    """librdkafka settings with which every record of the bus is sent."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "enable.idempotence": True,  # retries neither repeat nor reorder
+        "acks": "all",
+        "partitioner": "murmur2_random",  # what Java clients use: one key, one partition, whoever publishes
+        "compression.type": "lz4",
+        "linger.ms": 15,  # batches of many records cost the broker and every reader a fraction
+        "message.max.bytes": MESSAGE_BYTES_MAX,
+        "delivery.timeout.ms": int(delivery_timeout_s * 1000),
+        "queue.buffering.max.messages": 50_000,  # both bound memory when the broker is slower than the source
+        "queue.buffering.max.kbytes": 131_072,
+        "reconnect.backoff.max.ms": 1_000,  # the default of 10 s would outlast most restarts
+    }
+
+
+def trace_context(span: Span) -> tuple[str, str]:
+    """`traceparent` and `tracestate` that name the publish span.
+
+    Without an OpenTelemetry SDK no span is recorded, yet the ids are drawn all the same, so that the record can be
+    traced later; the flags then say "not sampled".
+    """
+    context = span.get_span_context()
+    if span.is_recording():
+        trace_id, span_id, flags = f"{context.trace_id:032x}", f"{context.span_id:016x}", context.trace_flags
+    else:
+        trace_id = f"{context.trace_id:032x}" if context.is_valid else os.urandom(16).hex()
+        span_id, flags = os.urandom(8).hex(), context.trace_flags
+    return f"00-{trace_id}-{span_id}-{flags:02x}", context.trace_state.to_header()
+
+
+def _start_span(envelope: Envelope) -> Span:
+    span = _tracer.start_span(f"send {envelope.type}", kind=SpanKind.PRODUCER)
+    if span.is_recording():
+        span.set_attributes(
+            {
+                "messaging.system": "kafka",
+                "messaging.operation.name": "send",
+                "messaging.operation.type": "send",
+                "messaging.destination.name": envelope.type,
+                "messaging.message.id": envelope.event_id,
+            }
+        )
+    return span
+
+
+def _end_span(span: Span, error: KafkaError | None, message: Any) -> None:
+    if not span.is_recording():
+        return
+    if error is not None:
+        span.set_attribute("error.type", error.name())
+        span.set_status(Status(StatusCode.ERROR, error.str()))
+    else:
+        span.set_attribute("messaging.destination.partition.id", str(message.partition()))
+        span.set_attribute("messaging.kafka.offset", message.offset())
+    span.end()
+
+
+def _refusal(envelope: Envelope, error: KafkaException) -> Exception:
+    cause = error.args[0]
+    if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return RecordRefusedError(
+            f"larger than {MESSAGE_BYTES_MAX} bytes with its envelope", record_id=envelope.subject
+        )
+    return DeliveryError(f"record {envelope.subject} of {envelope.type}: {_explained(cause)}")
+
+
+def _explained(error: KafkaError) -> str:
+    if error.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
+        return f"{error.str()}; run `xiezhi contracts apply` first"
+    return str(error.str())
