@@ -1,0 +1,252 @@
+"""The service that fills the alert store from the alert topic: `python -m consumers.alerts.service`.
+
+It joins a consumer group for its partitions, but reads on from the offsets in its own database, because those are
+stored together with their effect. The group's offsets are committed afterwards and only show the lag. A record that
+is no alert becomes a dead letter; an unreachable registry is waited for; every other failure ends the process before
+anything is acknowledged, and the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+
+from consumers.alerts.database import path_of, url_of
+from consumers.alerts.rejection import DeadLetterDesk, Rejected
+from consumers.alerts.statement import Statement
+from consumers.alerts.store import AlertStore
+from xiezhi.alert_log import holds_record, read_alert
+from xiezhi.codec import Codec
+from xiezhi.contracts.bus import ALERT
+from xiezhi.dead_letters import MESSAGE_BYTES_MAX, DeadLetters
+from xiezhi.errors import (
+    BadRecordError,
+    BrokerUnavailableError,
+    ConfigurationError,
+    RegistryUnavailableError,
+    StoreError,
+    XiezhiError,
+)
+from xiezhi.log import RawRecord
+from xiezhi.registry import ConfluentRegistry
+from xiezhi.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STAGE = "alert-store"
+GROUP = "xiezhi-alert-store"
+#: Statements per transaction: enough to share one wait for the disk, few enough to be seen at once.
+BATCH_RECORDS_MAX = 500
+_IDLE_S = 0.5
+_REGISTRY_RETRY_S = 2.0
+_ANSWER_S = 30.0
+
+
+class AlertStoreService:
+    """One consumer that moves statements from the topic into the store until `stopping` is set."""
+
+    def __init__(
+        self,
+        *,
+        consumer: Any,
+        codec: Codec,
+        store: AlertStore,
+        reject: Callable[[Rejected], None],
+        clock: Callable[[], int],
+        stopping: threading.Event,
+    ) -> None:
+        """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970."""
+        self._consumer = consumer
+        self._codec = codec
+        self._store = store
+        self._reject = reject
+        self._clock = clock
+        self._stopping = stopping
+        self._behind: dict[int, int] = {}  # partition → offset that the group does not know yet
+
+    def run(self) -> None:
+        """Blocks until `stopping` is set. Raises XiezhiError; nothing unstored is acknowledged in either case."""
+        self._consumer.subscribe([ALERT.topic], on_assign=self.assigned)
+        while not self._stopping.is_set():
+            records = self._read()
+            if records:
+                self.take(records)
+            elif self._behind:
+                self._commit()
+
+    def assigned(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
+        """Read on from where the database says, whatever the group believes."""
+        held = self._store.next_offsets(ALERT.topic)
+        consumer.assign(
+            [
+                TopicPartition(p.topic, p.partition, held.get(p.partition, OFFSET_BEGINNING))
+                for p in partitions
+            ]
+        )
+        self._behind = {p.partition: held[p.partition] for p in partitions if p.partition in held}
+        logger.info(
+            "reading %s from %s", ALERT.topic, {p.partition: held.get(p.partition, 0) for p in partitions}
+        )
+
+    def take(self, records: Sequence[RawRecord]) -> None:
+        """Store a batch: dead letters first, then effects and offsets at once, then the group's offsets."""
+        try:
+            statements, rejected = self._decode(records)
+            self._reject(rejected)
+        except RegistryUnavailableError as error:
+            self._read_again(records, error)
+            return
+        after = {(record.topic, record.partition): record.offset + 1 for record in records}
+        stored = self._store.apply(statements, after, stored_ms=self._clock())
+        logger.debug("%d records, %d statements took effect", len(records), len(stored))
+        self._behind.update({partition: offset for (_, partition), offset in after.items()})
+        self._commit()
+
+    def committed(self, error: Any, partitions: Sequence[TopicPartition]) -> None:
+        """Delivery report of a commit. A failure costs nothing but the display; `run` tries it again."""
+        if error is not None:
+            logger.warning("the group's offsets were not committed: %s", error)
+            return
+        for each in partitions:
+            if self._behind.get(each.partition) == each.offset:
+                del self._behind[each.partition]
+
+    def _decode(self, records: Sequence[RawRecord]) -> tuple[list[Statement], Rejected]:
+        statements: list[Statement] = []
+        rejected: Rejected = []
+        for record in records:
+            try:
+                statements.append(Statement.of(*read_alert(record, self._codec), record))
+            except BadRecordError as error:
+                rejected.append((record, error))
+        return statements, rejected
+
+    def _read(self) -> list[RawRecord]:
+        """What has arrived, as soon as anything has."""
+        first = self._consumer.poll(_IDLE_S)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(BATCH_RECORDS_MAX - 1, 0)]
+        return [RawRecord.from_message(message) for message in messages if holds_record(message)]
+
+    def _read_again(self, records: Sequence[RawRecord], cause: Exception) -> None:
+        """Go back to the start of the batch; polling goes on meanwhile, so the group keeps its member."""
+        logger.warning("waiting for the schema registry: %s", cause)
+        first: dict[int, int] = {}
+        for record in records:
+            first.setdefault(record.partition, record.offset)
+        for partition, offset in first.items():
+            self._consumer.seek(TopicPartition(ALERT.topic, partition, offset))
+        self._stopping.wait(_REGISTRY_RETRY_S)
+
+    def _commit(self) -> None:
+        """Tell the group how far the store is; nothing waits for it."""
+        self._consumer.commit(
+            offsets=[TopicPartition(ALERT.topic, *place) for place in self._behind.items()], asynchronous=True
+        )
+
+
+def serve(settings: Settings, stopping: threading.Event) -> None:
+    """Build everything, then run until `stopping` is set."""
+    store = open_store(settings)
+    codec = Codec(ConfluentRegistry(settings.registry_url))
+    producer = Producer(_producer_options(settings))
+    letters = DeadLetters(
+        producer, codec, stage=STAGE, limit_per_minute=settings.dead_letters_per_minute_max, clock=now_ms
+    )
+    service: AlertStoreService  # built from the consumer whose reports it takes
+    reports = {"on_commit": lambda *report: service.committed(*report)}
+    consumer = Consumer({**_consumer_options(settings), **reports})
+    service = AlertStoreService(
+        consumer=consumer,
+        codec=codec,
+        store=store,
+        reject=DeadLetterDesk(producer, letters),
+        clock=now_ms,
+        stopping=stopping,
+    )
+    try:
+        _claim(store, consumer, settings)
+        service.run()
+    finally:
+        consumer.close()
+        store.close()
+
+
+def open_store(settings: Settings) -> AlertStore:
+    try:
+        path_of(settings).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create {path_of(settings).parent}: {error.strerror}; set XIEZHI_DATA_DIR"
+        ) from error
+    return AlertStore.open(url_of(settings))
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _claim(store: AlertStore, consumer: Any, settings: Settings) -> None:
+    """A database filled from one cluster must not be read on with the offsets of another."""
+    try:
+        found = consumer.list_topics(ALERT.topic, timeout=_ANSWER_S)
+    except KafkaException as error:
+        raise BrokerUnavailableError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+    if found.topics[ALERT.topic].error is not None:
+        raise ConfigurationError(f"topic {ALERT.topic} does not exist; run `xiezhi contracts apply` first")
+    owner = store.claim(found.cluster_id)
+    if owner != found.cluster_id:
+        raise ConfigurationError(
+            f"{path_of(settings)} holds the alerts of Kafka cluster {owner}, but {settings.bootstrap_servers} is "
+            f"{found.cluster_id}; move the database away (it is filled again from the log) or set XIEZHI_DATA_DIR"
+        )
+
+
+def _consumer_options(settings: Settings) -> dict[str, str | int | bool]:
+    session_ms = int(settings.session_timeout_s * 1000)
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": STAGE,
+        "group.id": GROUP,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": session_ms // 3,
+    }
+
+
+def _producer_options(settings: Settings) -> dict[str, str | int | bool]:
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": STAGE,
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "message.max.bytes": MESSAGE_BYTES_MAX,
+    }
+
+
+def main() -> int:
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        serve(settings, stopping)
+    except XiezhiError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    logger.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
