@@ -1,0 +1,160 @@
+"""Typed access to untrusted JSON: a section of it that knows its own path.
+
+Every accessor returns None for a field that is absent or null and raises RecordRefusedError, naming the path, for a
+field of another type; so a mapping reads what it needs and never meets a surprise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from xiezhi.errors import RecordRefusedError
+
+_EPOCH_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A JSON object and the dotted path that leads to it."""
+
+    body: Mapping[str, Any]
+    path: str = ""
+
+    @classmethod
+    def of(cls, value: object, path: str = "") -> Section:
+        if not isinstance(value, dict):
+            raise RecordRefusedError(f"expected an object, not {_kind(value)}", field=path)
+        return cls(value, path)
+
+    def at(self, name: str) -> str:
+        """The path of a field."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def refuse(self, name: str, reason: str) -> RecordRefusedError:
+        """The error that says what is wrong with a field; for the caller to raise."""
+        return RecordRefusedError(reason, field=self.at(name))
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything in the field: not null, not empty."""
+        return self.body.get(name) not in (None, "", [], {})
+
+    def section(self, name: str) -> Section | None:
+        value = self.body.get(name)
+        return None if value is None else Section.of(value, self.at(name))
+
+    def values(self, name: str) -> list[Any]:
+        """The elements of an array; none if it is absent."""
+        value = self.body.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.refuse(name, f"expected an array, not {_kind(value)}")
+        return value
+
+    def sections(self, name: str) -> list[Section]:
+        """The objects of an array; raises if any element is none."""
+        return [self.element(name, index) for index in range(len(self.values(name)))]
+
+    def element(self, name: str, index: int) -> Section:
+        """One object of an array."""
+        return Section.of(self.values(name)[index], f"{self.at(name)}.{index}")
+
+    def text(self, name: str) -> str | None:
+        """Text that is not empty; empty text says nothing and counts as absent."""
+        value = self.body.get(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise self.refuse(name, f"expected text, not {_kind(value)}")
+        return value
+
+    def identifier(self, name: str) -> str | None:
+        """An identifier, which JSON may hold as text or as an integer."""
+        value = self.body.get(name)
+        return str(value) if _is_integer(value) else self.text(name)
+
+    def identifiers(self, name: str) -> list[str]:
+        """An array of identifiers, each once."""
+        for value in (values := self.values(name)):
+            if not (isinstance(value, str) or _is_integer(value)):
+                raise self.refuse(name, f"expected identifiers, not {_kind(value)}")
+        return list(dict.fromkeys(str(value) for value in values))
+
+    def required(self, name: str) -> str:
+        """An identifier that must be there."""
+        value = self.identifier(name)
+        if value is None:
+            raise self.refuse(name, "required, but absent")
+        return value
+
+    def number(self, name: str) -> Decimal | None:
+        value = self.body.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise self.refuse(name, f"expected a number, not {_kind(value)}")
+        return Decimal(value)
+
+    def flag(self, name: str) -> bool:
+        """Whether the field is literally true."""
+        return self.body.get(name) is True
+
+    def moment(self, name: str) -> datetime | None:
+        """A date-time of RFC 3339; without an offset it comes back naive, for the caller to decide."""
+        text = self.text(name)
+        try:
+            return datetime.fromisoformat(text) if text is not None else None
+        except ValueError:
+            raise self.refuse(name, "expected a date-time such as 2026-03-01T09:00:00Z") from None
+
+    def day(self, name: str, *, end: bool = False) -> int | None:
+        """A calendar day as days since 1970. A year or month alone means its first day, or its last if `end`."""
+        text = self.text(name)
+        try:
+            return _day(text, end) if text is not None else None
+        except (ValueError, OverflowError):
+            raise self.refuse(name, "expected a date such as 2026-03-01, 2026-03 or 2026") from None
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Whole milliseconds since 1970 UTC; a naive moment is taken as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _is_integer(value: object) -> bool:
+    """An integer that may be an identifier; longer ones are an attack on what prints them."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30
+
+
+def _day(text: str, end: bool) -> int:
+    match len(text):
+        case 4:
+            first, after = date(int(text), 1, 1), (int(text) + 1, 1)
+        case 7:
+            first = date.fromisoformat(f"{text}-01")
+            after = (first.year + first.month // 12, first.month % 12 + 1)
+        case _:
+            whole = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text).date()
+            return (whole - _EPOCH_DAY).days
+    return ((date(*after, 1) if end else first) - _EPOCH_DAY).days - end
+
+
+def _kind(value: object) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | Decimal() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "an array"
+        case dict():
+            return "an object"
+    return "null"
