@@ -185,7 +185,7 @@ def _stopping() -> Iterator[threading.Event]:
 
     def stop(number: int, _frame: object) -> None:
         stopping.set()
-        signal.signal(number, before[number])  # the second one ends a follower whose reader is stuck
+        signal.signal(number, signal.SIG_DFL)  # the second one ends a follower whose reader is stuck
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
