@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
@@ -101,6 +101,16 @@ class ConfluentRegistry:
                 "retries.max.wait.ms": 1000,
             }
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back; the registry cannot be asked any more."""
+        self._client.close()
 
     def register(self, subject: str, schema_text: str) -> int:
         schema = Schema(schema_text, "AVRO")
