@@ -21,9 +21,10 @@ def subscribe(app: Any, stage: Stage, topics: Sequence[str]) -> None:
         async for event in events:
             await stage.handle(event)
 
-    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator] # likewise
-    async def _revoked(_: Any, **__: Any) -> None:
+    async def revoked(*_: Any, **__: Any) -> None:
         stage.revoke()
+
+    app.on_partitions_revoked.connect(revoked, weak=False)  # nobody else holds the function
 
     @app.task  # type: ignore[untyped-decorator] # likewise
     async def _serve() -> None:

@@ -167,12 +167,14 @@ def _by_partition(messages: list[Any]) -> dict[int, list[RawRecord]]:
 
 def _app(name: str, settings: Settings) -> Any:
     """A Faust application without web server, tables or leader: only groups, fetching and life cycle."""
+    folder = Path(settings.data_dir) / name / settings.worker
+    folder.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"xiezhi://{host}" for host in settings.bootstrap_servers.split(","))
     return faust.App(
         f"xiezhi-{name}",
         broker=brokers,
         autodiscover=False,
-        datadir=Path(settings.data_dir) / name / settings.worker / "faust",
+        datadir=folder / "faust",
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,

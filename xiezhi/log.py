@@ -5,6 +5,7 @@ For whoever restores state, checks, or computes in batch. Live consumption goes 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -59,8 +60,10 @@ class LogReader:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 20,
+                "reconnect.backoff.ms": 500,
                 **options,
-            }
+            },
+            logger=logging.getLogger(__name__),  # the client would write to stderr by itself
         )
 
     def partitions(self, topic: str) -> int:
