@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -29,7 +31,8 @@ def contracts() -> None:
 @contracts.command()
 def apply() -> None:
     """Set compatibility, register what changed, create missing topics. May be run again at any time."""
-    changes = _rollout(Settings()).apply(click.echo)
+    with _rollout() as rollout:
+        changes = rollout.apply(click.echo)
     click.echo(
         f"{changes} changes" if changes else "nothing to change: registry and topics are as the contracts say"
     )
@@ -38,7 +41,8 @@ def apply() -> None:
 @contracts.command()
 def check() -> None:
     """Compare registry and topics with the contracts; change nothing. Exit code 1 on any difference."""
-    differences = _rollout(Settings()).check()
+    with _rollout() as rollout:
+        differences = rollout.check()
     for difference in differences:
         click.echo(difference)
     if differences:
@@ -93,14 +97,12 @@ def _line(contract: Contract, record: dict[str, object]) -> str:
     return json.dumps({**record, **_STATEMENT} if published else record, ensure_ascii=False)
 
 
-def _rollout(settings: Settings) -> Rollout:
-    contracts = load_project().contracts()
-    return Rollout(
-        contracts,
-        topic_plan(contracts, settings),
-        ConfluentRegistry(settings.registry_url),
-        Topics(settings.bootstrap_servers),
-    )
+@contextmanager
+def _rollout() -> Iterator[Rollout]:
+    settings, declared = Settings(), load_project().contracts()
+    with ConfluentRegistry(settings.registry_url) as registry:
+        topics = Topics(settings.bootstrap_servers)
+        yield Rollout(declared, topic_plan(declared, settings), registry, topics)
 
 
 COMMANDS: tuple[click.Command, ...] = (contracts,)

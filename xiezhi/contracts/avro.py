@@ -32,3 +32,16 @@ def parse(schema: str | Mapping[str, Any]) -> Parsed:
     loaded = json.loads(schema) if isinstance(schema, str) else schema
     parsed: Parsed = parse_schema(without_logical_types(loaded))
     return parsed
+
+
+def same_schema(one: str | Mapping[str, Any], other: str | Mapping[str, Any]) -> bool:
+    """Whether two schemas say the same, docs and tags included.
+
+    A registry may write a schema anew: other spacing, other order of properties, names short or in full.
+    """
+    return _with_full_names(one) == _with_full_names(other)
+
+
+def _with_full_names(schema: str | Mapping[str, Any]) -> Parsed:
+    full: Parsed = parse_schema(json.loads(schema) if isinstance(schema, str) else dict(schema))
+    return full

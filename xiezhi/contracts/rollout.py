@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from xiezhi.contracts.avro import same_schema
 from xiezhi.contracts.base import Compatibility, Contract
 from xiezhi.errors import ConfigurationError, IncompatibleSchemaError, UnknownSchemaError
 from xiezhi.registry import RegisteredSchema, Registry
@@ -139,8 +140,7 @@ def _text(contract: Contract) -> str:
 
 
 def _same(contract: Contract, registered: RegisteredSchema | None) -> bool:
-    # Compared as JSON: a registry may write the text anew, but keeps every name, doc and tag in it.
-    return registered is not None and bool(json.loads(registered.schema_text) == contract.schema)
+    return registered is not None and same_schema(registered.schema_text, contract.schema)
 
 
 def _would_break(contract: Contract) -> str:

@@ -11,9 +11,9 @@ import pytest
 
 from schemas.catalogue import PAYMENT
 from xiezhi.contracts import golden
-from xiezhi.contracts.avro import parse, without_logical_types
+from xiezhi.contracts.avro import parse, same_schema, without_logical_types
 from xiezhi.contracts.base import Contract
-from xiezhi.contracts.bus import DEAD_LETTER
+from xiezhi.contracts.bus import ALERT, DEAD_LETTER
 from xiezhi.contracts.examples import valid_record
 
 
@@ -49,6 +49,36 @@ def test_logical_types_go_and_everything_else_stays() -> None:
 
 def test_text_and_object_parse_to_the_same_schema() -> None:
     assert parse(json.dumps(PAYMENT.schema)) == parse(PAYMENT.schema)
+
+
+def text_changed(old: str, new: str) -> str:
+    text = json.dumps(ALERT.schema, ensure_ascii=False)
+    assert old in text
+    return text.replace(old, new)
+
+
+def test_a_schema_written_anew_by_a_registry_is_the_same() -> None:
+    assert same_schema(text_changed('"xiezhi.bus.Bilingual"', '"Bilingual"'), ALERT.schema)
+    assert same_schema(json.dumps(ALERT.schema, sort_keys=True, indent=4), ALERT.schema)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("疑似问题", "问题"),  # the record's doc
+        ("Who may be told", "Who is told"),  # a field's doc
+        ("red 红", "red"),  # an enumeration's doc
+        ("Articles of law", "Articles"),  # an array field's doc
+        ("Where the log holds one record", "Where it is"),  # a nested record's doc
+        ('["PII"]', '["PII", "RESTRICTED"]'),  # tags
+        ('"xiezhi.classification": "internal"', '"xiezhi.classification": "open"'),
+        ('"logicalType": "timestamp-millis"', '"logicalType": "timestamp-micros"'),
+        ('"default": ""', '"default": "-"'),
+        ('"yellow"]', '"yellow", "blue"]'),
+    ],
+)
+def test_a_schema_that_says_anything_else_is_not_the_same(old: str, new: str) -> None:
+    assert not same_schema(text_changed(old, new), ALERT.schema)
 
 
 def test_the_first_golden_is_version_one_and_current(payment: Contract) -> None:
