@@ -33,6 +33,7 @@ class IdentityKind(StrEnum):
 
     RESIDENT = "resident"  # citizen identification number, 18 characters (居民身份证号)
     PASSPORT = "passport"  # passport number, preceded by the issuing country's ISO 3166-1 alpha-3 code
+    BODS_PERSON = "bods-person"  # a person known by the id of a beneficial-ownership statement alone
     SYNTHETIC = "synthetic"  # made-up persons of demonstrations and tests; never equal to a real one's token
 
 

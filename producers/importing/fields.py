@@ -71,6 +71,8 @@ class Section:
             return None
         if not isinstance(value, str):
             raise self.refuse(name, f"expected text, not {_kind(value)}")
+        if not _is_unicode(value):
+            raise self.refuse(name, "half a surrogate pair is no text")
         return value
 
     def identifier(self, name: str) -> str | None:
@@ -81,7 +83,7 @@ class Section:
     def identifiers(self, name: str) -> list[str]:
         """An array of identifiers, each once."""
         for value in (values := self.values(name)):
-            if not (isinstance(value, str) or _is_integer(value)):
+            if not (_is_integer(value) or (isinstance(value, str) and _is_unicode(value))):
                 raise self.refuse(name, f"expected identifiers, not {_kind(value)}")
         return list(dict.fromkeys(str(value) for value in values))
 
@@ -125,6 +127,10 @@ def epoch_ms(moment: datetime) -> int:
     """Whole milliseconds since 1970 UTC; a naive moment is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _is_integer(value: object) -> bool:

@@ -66,7 +66,7 @@ def _company_number(text: str) -> str:
 
 def local_organisation(scheme: str, *context: str) -> str:
     """An identifier of our own for what only its context identifies. XX is no country (ISO 3166 user-assigned)."""
-    digest = hashlib.sha256("\0".join(context).encode(errors="surrogatepass")).hexdigest()
+    digest = hashlib.sha256("\0".join(context).encode()).hexdigest()
     return f"XX-{scheme}-{digest[:32]}"
 
 
