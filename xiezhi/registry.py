@@ -8,6 +8,7 @@ up a record: only its own definitive "not found" says that a schema does not exi
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -101,6 +102,7 @@ class ConfluentRegistry:
                 "retries.max.wait.ms": 1000,
             }
         )
+        weakref.finalize(self, self._client.close)  # its connections end with this object
 
     def __enter__(self) -> Self:
         return self
