@@ -1,0 +1,102 @@
+"""How far consumer groups are behind, and when everything that was published has passed through all of them.
+
+"Quiet" is a fact about offsets, not a pause: every group has committed every offset, twice in a row, while no end
+moved in between. A loop of topics (relations) is included, since its records count like any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from xiezhi.errors import BrokerUnavailableError, XiezhiError
+
+#: Between two looks; ticks and commits move offsets about twice a second.
+LOOK_INTERVAL_S = 0.4
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """One partition as one group sees it. `committed` is 0 before the first commit."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+
+    @property
+    def records(self) -> int:
+        return max(0, self.end - self.committed)
+
+
+class Lags:
+    """Reads the lag of consumer groups: `groups` maps each to the topics it must read."""
+
+    def __init__(self, bootstrap_servers: str, groups: Mapping[str, Sequence[str]]) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "reconnect.backoff.ms": 500})
+        self._groups = groups
+
+    def read(self) -> tuple[PartitionLag, ...]:
+        """One look at all groups. Raises BrokerUnavailableError."""
+        try:
+            ends = self._ends()
+            return tuple(
+                PartitionLag(group, topic, partition, committed.get((topic, partition), 0), end)
+                for group, topics in self._groups.items()
+                for committed in (self._committed(group),)
+                for (topic, partition), end in sorted(ends.items())
+                if topic in topics
+            )
+        except KafkaException as error:
+            raise BrokerUnavailableError(
+                f"the broker does not tell the lag of its groups: {error}"
+            ) from error
+
+    def wait_until_quiet(
+        self, timeout_s: float, progress: Callable[[Sequence[PartitionLag]], None] = lambda _: None
+    ) -> None:
+        """Return once everything has passed. Raises XiezhiError naming what lags after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        before: tuple[PartitionLag, ...] | None = None
+        while True:
+            now = self.read()
+            progress(now)
+            if now == before and not any(one.records for one in now):
+                return
+            if time.monotonic() > deadline:
+                behind = [
+                    f"{one.group} {one.topic}/{one.partition}: {one.records}" for one in now if one.records
+                ]
+                raise XiezhiError(
+                    f"after {timeout_s:.0f} s still behind: {', '.join(behind) or 'ends keep moving'}"
+                )
+            before = now
+            time.sleep(LOOK_INTERVAL_S)
+
+    def _ends(self) -> dict[tuple[str, int], int]:
+        wanted = {topic for topics in self._groups.values() for topic in topics}
+        found = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        asked = {
+            TopicPartition(topic, partition): OffsetSpec.latest()
+            for topic in wanted & set(found)
+            for partition in found[topic].partitions
+        }
+        answers: Mapping[TopicPartition, Future[Any]] = self._admin.list_offsets(
+            asked, request_timeout=TIMEOUT_S
+        )
+        return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
+
+    def _committed(self, group: str) -> dict[tuple[str, int], int]:
+        asked = self._admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_S
+        )
+        partitions = asked[group].result().topic_partitions
+        return {(tp.topic, tp.partition): max(0, tp.offset) for tp in partitions}
