@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from streams.joins import contract, person_benefit
+from streams.joins import (
+    bidder,
+    cadre,
+    contract,
+    control,
+    official,
+    person_benefit,
+    procedure,
+    rectification,
+)
 from streams.kernel import Join
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import ConfigurationError
@@ -75,7 +84,13 @@ def _refuse_cycles(joins: Sequence[Join]) -> None:
 
 JOINS: tuple[Join, ...] = (
     contract.JOIN,
+    control.JOIN,
+    bidder.JOIN,
+    official.JOIN,
+    procedure.JOIN,
     person_benefit.JOIN,
+    cadre.JOIN,
+    rectification.JOIN,
 )
 
 check_graph(JOINS)

@@ -50,7 +50,7 @@ def open_ledger(view: View) -> Ledger | Finding:
         return not_applicable("contract_cancelled")
     if not payments:
         return insufficient("payments_missing")
-    valued = [a for a in view.of(catalogue.AMENDMENT.topic) if a["amount_minor_after"] is not None]
+    valued = [a for a in view.of(catalogue.AMENDMENT.topic) if stated_value(a) is not None]
     ledger = Ledger(
         contract=contracts[-1],
         amendments=tuple(sorted(valued, key=lambda a: (a["amended_at"], a.record_id))),

@@ -1,0 +1,125 @@
+"""C04: more was paid than the lawful advance and the work accepted by then allowed.
+
+An acceptance dated after the payment shows that it came too late. While there is none, the record may still be on its
+way, so the rule waits some working days from the payment before it speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from schemas import catalogue
+from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
+from streams.rules.days import after_working_days
+from streams.rules.findings import clear, insufficient, merged
+from streams.rules.ledger import Ledger, open_ledger, signed_amount, stated_value
+
+_WHOLE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Early:
+    """A payment that took the net sum beyond what was payable, and the ingestion time of all that this rests on."""
+
+    payment: Statement
+    net: int
+    value: int
+    accepted_permille: int
+    payable_permille: int
+    ingested_ms: int
+
+
+def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    ledger = open_ledger(view)
+    if isinstance(ledger, Finding):
+        return [ledger]
+    acceptances = sorted(view.of(catalogue.ACCEPTANCE.topic), key=lambda a: (a["accepted_at"], a.record_id))
+    last_acceptance_ms = acceptances[-1]["accepted_at"] if acceptances else None
+    proven, waits = [], []
+    for early in _early_payments(ledger, acceptances, parameters):
+        paid_at = early.payment["paid_at"]
+        until_ms = _waits_until_ms(early.payment, parameters)
+        if now_ms >= until_ms or (last_acceptance_ms is not None and last_acceptance_ms > paid_at):
+            proven.append(early)
+        else:
+            waits.append(until_ms)
+    if proven:
+        return [_hit(view.key, ledger, acceptances, proven, wake_at_ms=min(waits, default=None))]
+    if waits:
+        return [insufficient("awaiting_acceptance", wake_at_ms=min(waits))]
+    return [clear("nothing_paid_early")]
+
+
+def _early_payments(
+    ledger: Ledger, acceptances: Sequence[Statement], parameters: Parameters
+) -> Iterator[_Early]:
+    """Goes through amendments, acceptances and payments by date; at the same instant payments come last."""
+    contract = ledger.contract
+    value = stated_value(contract) or ledger.value_minor() or 0
+    accepted, net, ingested_ms = 0, 0, contract.source.ingested_ms
+    for entry in sorted((*ledger.amendments, *acceptances, *ledger.payments), key=_date):
+        ingested_ms = max(ingested_ms, entry.source.ingested_ms)
+        if entry.record_type == catalogue.AMENDMENT.topic:
+            value = stated_value(entry) or value
+        elif entry.record_type == catalogue.ACCEPTANCE.topic:
+            accepted += 0 if entry["outcome"] == "rejected" else entry["share_permille"]
+        else:
+            net += signed_amount(entry)
+            payable = min(_WHOLE, contract["advance_permille"] + accepted)
+            tolerance = parameters.at("tolerance_permille", entry["paid_at"], entry.jurisdiction)
+            beyond = net * _WHOLE * 1000 > value * payable * (1000 + tolerance)
+            if entry["kind"] == "payment" and payable < _WHOLE and beyond:
+                yield _Early(entry, net, value, min(_WHOLE, accepted), payable, ingested_ms)
+
+
+def _date(entry: Statement) -> tuple[int, int, str, str]:
+    if entry.record_type == catalogue.PAYMENT.topic:
+        return (entry["paid_at"], 1, entry.record_type, entry.record_id)
+    name = "amended_at" if entry.record_type == catalogue.AMENDMENT.topic else "accepted_at"
+    return (entry[name], 0, entry.record_type, entry.record_id)
+
+
+def _waits_until_ms(payment: Statement, parameters: Parameters) -> int:
+    when = (payment["paid_at"], payment.jurisdiction)
+    holidays = [(date.fromisoformat(day) - date(1970, 1, 1)).days for day in parameters.at("holidays", *when)]
+    return after_working_days(payment["paid_at"], parameters.at("wait_working_days", *when), holidays)
+
+
+def _hit(
+    contract_id: str,
+    ledger: Ledger,
+    acceptances: Sequence[Statement],
+    proven: Sequence[_Early],
+    *,
+    wake_at_ms: int | None,
+) -> Finding:
+    last = proven[-1]
+    payments = [p for p in ledger.payments if _date(p) <= _date(last.payment)]
+    amendments = [a for a in ledger.amendments if _date(a) <= _date(last.payment)]
+    return Finding(
+        outcome=Outcome.HIT,
+        reason="paid_before_acceptance",
+        subject={"contract_id": contract_id},
+        evidence=merged(
+            [Evidence.of(ledger.contract, "amount_minor", "currency", "advance_permille")],
+            [Evidence.of(a, "amended_at", "amount_minor_after") for a in amendments],
+            [Evidence.of(a, "accepted_at", "outcome", "share_permille") for a in acceptances],
+            [Evidence.of(p, "paid_at", "amount_minor", "kind") for p in payments],
+        ),
+        numbers={
+            "payments": len(proven),
+            "paid_minor": last.net,
+            "payable_minor": last.value * last.payable_permille // _WHOLE,
+            "value_minor": last.value,
+            "advance_permille": ledger.contract["advance_permille"],
+            "accepted_permille": last.accepted_permille,
+            "currency": ledger.currency,
+            "occurred_ms": last.payment["paid_at"],
+        },
+        jurisdiction=last.payment.jurisdiction,
+        office=ledger.contract["buyer_id"],
+        established_ms=min(early.ingested_ms for early in proven),
+        wake_at_ms=wake_at_ms,
+    )
