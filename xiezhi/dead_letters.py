@@ -3,7 +3,7 @@
 A stage that cannot use a record keeps its original bytes, headers and address here and goes on. Only bad
 *records* come here: an unreachable registry is waited for, an unexpected error ends the process. So many dead
 letters of one topic that the input itself must be wrong end it too (exit code 78). Listing and replaying live
-in `xiezhi.cli.dead_letters`.
+in `xiezhi.dead_letter_log`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from xiezhi.log import Headers, RawRecord
 
 #: Header of a replayed record: how often it was tried. Absent on a record that comes from its department.
 ATTEMPTS_HEADER = "xz_attempts"
+#: Header of a replayed record: the address at which it failed first, so that its attempts are told apart from others.
+ORIGIN_HEADER = "xz_origin"
 #: `message.max.bytes` of a producer of dead letters: each holds a whole record and more headers.
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 #: The explanation is for a reader's eyes; a parser's message may quote kilobytes of the record.
@@ -134,7 +136,7 @@ def letter_of(
         "record_id": address(record),
         "stage": stage,
         "reason": reason,
-        "detail": detail[:DETAIL_CHARS_MAX],
+        "detail": detail[:DETAIL_CHARS_MAX].encode(errors="replace").decode(),
         "attempts": attempts_of(record.headers),
         "source": {
             "topic": record.topic,
