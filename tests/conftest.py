@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,18 @@ from xiezhi.local.stack import LocalStack
 
 
 def free_ports() -> Ports:
-    """Four ports that nobody uses now; held together so that they differ."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(4)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return Ports(*(int(each.getsockname()[1]) for each in sockets))
+    """Four ports that nobody uses now, below the range from which outgoing connections take theirs."""
+    candidates = random.SystemRandom().sample(range(20_000, 32_000), 100)
+    return Ports(*itertools.islice(filter(_is_free, candidates), 4))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def stack_settings(home: Path) -> StackSettings:
@@ -37,3 +44,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """
     with LocalStack(stack_settings(tmp_path_factory.mktemp("bus") / "stack"), say=print) as running:
         yield running
+
+
+@pytest.fixture
+def new_ports() -> Ports:
+    """Ports for a test that starts a stack of its own."""
+    return free_ports()

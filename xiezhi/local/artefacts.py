@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOCK = Path(__file__).with_name("artefacts.toml")
 ATTEMPTS = 3
+RETRY_PAUSE_S = 1.0
 TIMEOUT_S = 30
 
 Say = Callable[[str], None]
@@ -169,7 +170,7 @@ def _download_one(maven: MavenContext, artefact: Artefact, origin: str) -> None:
                     f"cannot download {artefact.filename} from {origin} ({_reason(error)}); the first start "
                     "needs the network: connect, or set XIEZHI_MAVEN_REPOSITORY to a mirror (URL or folder)"
                 ) from error
-            time.sleep(attempt)
+            time.sleep(RETRY_PAUSE_S * attempt)
         else:
             return
 

@@ -26,7 +26,9 @@ class LocalRegistry:
 
     def __init__(self, folder: Path, logs: Path, ports: Ports, program: Path) -> None:
         self._folder, self._ports = folder, ports
-        argv = java_argv(heap_mb=HEAP_MB, options=("-XX:+UseSerialGC",), run=("-jar", str(_jar(program))))
+        # The second compiler would double the processor time of a start and find nothing worth compiling.
+        options = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+        argv = java_argv(heap_mb=HEAP_MB, options=options, run=("-jar", str(_jar(program))))
         log = logs / "registry.log"
         command = Command("registry", argv, cwd=folder, log=log, environment=self._environment())
         self.process = Process(command)

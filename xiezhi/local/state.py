@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -83,14 +84,12 @@ class StackLock:
         """Raises ConfigurationError when another stack runs on the same data."""
         self._home.mkdir(parents=True, exist_ok=True)
         file = self._file.open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locks_soon(file):
             file.close()
             raise ConfigurationError(
                 f"another stack (process {self._file.read_text('utf-8').strip()}) already runs on {self._home}; "
                 "stop it with `xiezhi down`, or give this one a folder of its own with XIEZHI_DATA_DIR"
-            ) from None
+            )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -98,6 +97,7 @@ class StackLock:
 
     def release(self) -> None:
         if self._held is not None:
+            self._held.truncate(0)
             self._held.close()
             self._held = None
 
@@ -106,11 +106,28 @@ class StackLock:
         if not self._file.exists():
             return None
         with self._file.open("r") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read().strip() or 0)
-        return None
+            if _locks(file, fcntl.LOCK_SH):
+                return None
+            written = file.read().strip()
+        return int(written) if written else None
+
+
+def _locks(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locks_soon(file: TextIO) -> bool:
+    """Tries for half a second, because `xiezhi status` holds the lock for a moment while it looks."""
+    deadline = time.monotonic() + 0.5
+    while not _locks(file, fcntl.LOCK_EX):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _started_s(pid: int | None) -> float:
