@@ -10,7 +10,7 @@ from typing import Any
 
 from consumers.alerts.statement import Stored
 from consumers.alerts.texts import Lang, text, versions
-from xiezhi.cli.terminal import clean, instant, pad, table, width
+from xiezhi.cli.terminal import clean, instant, pairs, table
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.evidence import EvidenceRef
 
@@ -76,7 +76,11 @@ def page(history: Sequence[Stored], lang: Lang) -> list[str]:
     ]
     lines = [*_head(alert, lang), "", *_facts(standing, lang)]
     for name, body in sections:
-        lines += ["", text("section", name, lang), *(_INDENT + clean(each) for each in body)]
+        lines += [
+            "",
+            text("section", name, lang),
+            *(_INDENT + clean(part) for each in body for part in each.splitlines()),
+        ]
     lines += ["", f"{text('section', 'evidence', lang)} ({len(alert.evidence)})"]
     for number, evidence in enumerate(alert.evidence, 1):
         lines += _evidence(number, evidence, lang)
@@ -114,7 +118,7 @@ def _facts(stored: Stored, lang: Lang) -> list[str]:
         ("digest", alert.content_digest),
         ("trace", statement.traceparent or "-"),
     ]
-    return _pairs([(text("label", name, lang), value) for name, value in facts])
+    return pairs([(text("label", name, lang), value) for name, value in facts])
 
 
 def _evidence(number: int, evidence: EvidenceRef, lang: Lang) -> list[str]:
@@ -127,7 +131,7 @@ def _evidence(number: int, evidence: EvidenceRef, lang: Lang) -> list[str]:
         ("occurred", instant(evidence.occurred_ms)),
         ("ingested", instant(evidence.ingested_ms)),
     ]
-    first, *others = _pairs([(text("label", name, lang), value) for name, value in facts])
+    first, *others = pairs([(text("label", name, lang), value) for name, value in facts])
     mark = f"{number:>3}  "
     return [mark + first, *(" " * len(mark) + other for other in others)]
 
@@ -162,11 +166,6 @@ def to_object(stored: Stored) -> dict[str, Any]:
         "traceparent": statement.traceparent,
         "alert": statement.alert.model_dump(mode="json"),
     }
-
-
-def _pairs(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    cells = max(width(name) for name, _ in pairs)
-    return [f"{pad(name, cells)}  {clean(value)}" for name, value in pairs]
 
 
 def _value(name: str, lang: Lang) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xiezhi.cli.terminal import clean, instant, pad, table, width
+from xiezhi.cli.terminal import instant, pairs, table
 from xiezhi.dead_letter_log import DeadRecord
 
 _BYTES_A_LINE = 16
@@ -54,11 +54,11 @@ def page(record: DeadRecord, preview: int) -> list[str]:
         ("ingested", instant(letter.source.ingested_ms)),
         ("failed", instant(letter.failed_ms)),
     ]
-    lines = _pairs(facts)
+    lines = pairs(facts)
     lines += [
         "",
         "headers",
-        *_pairs([(f"  {clean(h.name)}", _readable_bytes(h.value)) for h in letter.headers]),
+        *pairs([(f"  {h.name}", _readable_bytes(h.value)) for h in letter.headers]),
     ]
     for name, data in (("key", letter.key), ("value", letter.value)):
         lines += [
@@ -70,11 +70,6 @@ def page(record: DeadRecord, preview: int) -> list[str]:
         rows = [(str(c.attempts), c.stage, c.reason, instant(c.failed_ms)) for c in contents]
         lines += ["", *table(("attempt", "stage", "reason", "failed"), rows)]
     return lines
-
-
-def _pairs(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    cells = max((width(name) for name, _ in pairs), default=0)
-    return [f"{pad(name, cells)}  {clean(value)}" for name, value in pairs]
 
 
 def _readable_bytes(data: bytes | None) -> str:

@@ -24,10 +24,16 @@ _ELLIPSIS = "…"
 
 
 def clean(text: str) -> str:
-    """`text` as one line without anything that a terminal could obey."""
+    """`text` as one line without anything that a terminal could obey; line breaks and tabs become spaces."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_REPLACEMENT if unicodedata.category(char) in _HARMFUL else char for char in text)
+    return "".join(map(_harmless, text))
+
+
+def _harmless(char: str) -> str:
+    if char in "\n\r\t":
+        return " "
+    return _REPLACEMENT if unicodedata.category(char) in _HARMFUL else char
 
 
 def width(text: str) -> int:
@@ -59,7 +65,7 @@ def pad(text: str, cells: int) -> str:
     return text + " " * (cells - width(text))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, cells_max: int = 60) -> list[str]:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, cells_max: int = 100) -> list[str]:
     """Lines of a table. Cells are cleaned, clipped to `cells_max` and aligned left; the last column is open."""
     lines = [[clean(cell) for cell in heads]]
     for row in rows:
@@ -67,6 +73,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, cells_max: int
         lines.append([*(clip(cell, cells_max) for cell in cells[:-1]), cells[-1]])
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(map(pad, line, widths)).rstrip() for line in lines]
+
+
+def pairs(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines of names and values, values aligned. Both are cleaned."""
+    names = [clean(name) for name, _ in pairs]
+    cells = max(map(width, names), default=0)
+    return [f"{pad(name, cells)}  {clean(value)}" for name, (_, value) in zip(names, pairs, strict=True)]
 
 
 def to_json(value: Any) -> str:
