@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 DAY_MS = 86_400_000
 YEARS_DAYS = 730
@@ -49,7 +50,7 @@ def months_from(day: int, count: int) -> list[tuple[int, int]]:
     start = to_date(day)
     month = start.year * 12 + start.month - (start.day == 1)
     firsts = [(date(*_year_month(month + index), 1) - _EPOCH).days for index in range(count + 1)]
-    return [(first, following - 1) for first, following in zip(firsts, firsts[1:], strict=False)]
+    return [(first, following - 1) for first, following in pairwise(firsts)]
 
 
 def _year_month(month: int) -> tuple[int, int]:

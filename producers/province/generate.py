@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from producers.province.background import populate
 from producers.province.cases import PLOTS, Plot
@@ -40,7 +41,7 @@ def generate(
     plots: Sequence[Plot] = PLOTS,
     exposed: frozenset[str] = frozenset(),
 ) -> Province:
-    """A province of `size` records (of the planted ones alone, some 2,000, if that is too few for more).
+    """A province of `size` records (of the planted ones alone, about a thousand, if that leaves too few for more).
 
     Every plot is told twice, as a case and as a decoy; decoys whose scene is `exposed` lack their decisive
     fact. All instants lie in the two years before `until_ms`.
@@ -90,5 +91,5 @@ def _labels(plot: Plot, scene: Scene) -> Iterator[Label]:
 
 
 def _label(expectation: Expectation, scene: str, note_zh: str, note_en: str) -> Label:
-    kind = "decoy" if expectation.expected == "none" else "case"
+    kind: Literal["case", "decoy"] = "decoy" if expectation.expected == "none" else "case"
     return Label(expectation.rule, kind, expectation.subject, expectation.expected, scene, note_zh, note_en)

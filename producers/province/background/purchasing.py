@@ -10,6 +10,7 @@ from producers.province.departments.finance import pay
 from producers.province.departments.registry import found_firm
 from producers.province.departments.tender import (
     Amended,
+    Method,
     Plan,
     Procedure,
     Terms,
@@ -26,10 +27,11 @@ from producers.province.scene import Scene
 from schemas.catalogue import AWARD, BID, CONTRACT, PAYMENT
 from schemas.tender.models import Contract
 
-_METHODS, _WEIGHTS = ("open", "selective", "limited", "direct"), (60, 15, 10, 15)
+_METHODS: tuple[Method, ...] = ("open", "selective", "limited", "direct")
+_WEIGHTS = (60, 15, 10, 15)
 _CANCELLED = 0.06
 #: Enough for the decision to lie in the province's two years; what comes after may still be to come.
-PURCHASE_DAYS = 120
+PURCHASE_DAYS = 130
 
 
 def purchase(scene: Scene, society: Society) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from producers.province.cases.plot import Plot
 from producers.province.departments.hr import officials
 from producers.province.departments.registry import (
-    Firm,
     end,
     found_firm,
     hand_over,
@@ -58,18 +57,13 @@ def common_owner(scene: Scene) -> None:
 
 def controls_rival(scene: Scene) -> None:
     """One bidder owns the other through two companies; decisive: the middle stake was sold."""
-    one, middle, last, other = _chain(scene)
+    one = found_firm(scene)
+    first = found_firm(scene, owner=one.company_id, share_permille=900)
+    second = found_firm(scene, owner=first.company_id, share_permille=900)
+    other = found_firm(scene, owner=second.company_id, share_permille=900)
     expect_pair(scene, compete(scene, one.company_id, other.company_id), one.company_id, other.company_id)
     if scene.innocent:
-        hand_over(scene, last.ownership, day=SALE)
-
-
-def _chain(scene: Scene) -> tuple[Firm, Firm, Firm, Firm]:
-    """Four companies, each owning nine tenths of the next."""
-    top = found_firm(scene)
-    second = found_firm(scene, owner=top.company_id, share_permille=900)
-    third = found_firm(scene, owner=second.company_id, share_permille=900)
-    return top, second, third, found_firm(scene, owner=third.company_id, share_permille=900)
+        hand_over(scene, second.ownership, day=SALE)
 
 
 def bought_into(scene: Scene) -> None:
@@ -83,8 +77,8 @@ def bought_into(scene: Scene) -> None:
 
 
 PLOTS = (
-    Plot("P12", "same_representative", 120, same_representative),
-    Plot("P12", "common_owner", 120, common_owner),
-    Plot("P12", "controls_rival", 120, controls_rival),
-    Plot("P12", "bought_into", 150, bought_into),
+    Plot("P12", "same_representative", 130, same_representative),
+    Plot("P12", "common_owner", 130, common_owner),
+    Plot("P12", "controls_rival", 130, controls_rival),
+    Plot("P12", "bought_into", 160, bought_into),
 )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from producers.province.cases.plot import Plot
 from producers.province.departments.hr import officials
 from producers.province.departments.registry import found_firm
-from producers.province.departments.tender import Plan, announce, bid, conclude, decide_award, run_procedure
+from producers.province.departments.tender import (
+    Outcome,
+    Plan,
+    announce,
+    bid,
+    conclude,
+    decide_award,
+    run_procedure,
+)
 from producers.province.scene import Scene
 from schemas.catalogue import BID, NOTICE
 
@@ -71,17 +79,17 @@ def same_bidder_twice(scene: Scene) -> None:
 
 def lone_bid(scene: Scene) -> None:
     """One bidder, who wins; decisive: the procedure ended without an award."""
-    outcome = "unsuccessful" if scene.innocent else "active"
+    outcome: Outcome = "unsuccessful" if scene.innocent else "active"
     plan = Plan(bidders=_bidders(scene, 1), officials=officials(scene, 3), outcome=outcome)
     scene.expect("P02", procedure_id=run_procedure(scene, plan).procedure_id)
 
 
 PLOTS = (
-    Plot("P01", "nine_days", 60, nine_days),
-    Plot("P01", "eighteen_days", 60, eighteen_days),
-    Plot("P01", "extended", 60, extended),
-    Plot("P02", "two_bids", 60, two_bids),
-    Plot("P02", "withdrawn_bid", 60, withdrawn_bid),
-    Plot("P02", "same_bidder_twice", 60, same_bidder_twice),
-    Plot("P02", "lone_bid", 60, lone_bid),
+    Plot("P01", "nine_days", 70, nine_days),
+    Plot("P01", "eighteen_days", 70, eighteen_days),
+    Plot("P01", "extended", 70, extended),
+    Plot("P02", "two_bids", 70, two_bids),
+    Plot("P02", "withdrawn_bid", 70, withdrawn_bid),
+    Plot("P02", "same_bidder_twice", 70, same_bidder_twice),
+    Plot("P02", "lone_bid", 70, lone_bid),
 )

@@ -85,9 +85,9 @@ def divorced(scene: Scene) -> None:
 
 
 PLOTS = (
-    Plot("P13", "spouse_wins", 120, spouse_wins),
-    Plot("P13", "own_company", 120, own_company),
-    Plot("P13", "childs_firm", 120, childs_firm),
-    Plot("P13", "sibling_owner", 120, sibling_owner),
-    Plot("P13", "divorced", 120, divorced),
+    Plot("P13", "spouse_wins", 130, spouse_wins),
+    Plot("P13", "own_company", 130, own_company),
+    Plot("P13", "childs_firm", 130, childs_firm),
+    Plot("P13", "sibling_owner", 130, sibling_owner),
+    Plot("P13", "divorced", 130, divorced),
 )

@@ -13,6 +13,8 @@ from schemas.catalogue import ACCEPTANCE, AMENDMENT, AWARD, BID, CONTRACT, NOTIC
 from schemas.tender.models import Acceptance, Amendment, Award, Bid, Contract, Notice, Panel
 
 Change = Literal["value", "term", "scope"]
+Method = Literal["open", "selective", "limited", "direct"]
+Outcome = Literal["active", "unsuccessful", "cancelled"]
 Role = Literal["evaluator", "approver", "buyer_representative", "supervisor"]
 
 
@@ -24,9 +26,9 @@ class Plan:
     officials: tuple[str, ...] = ()  # the last one approves, the others evaluate
     published: int = 0
     window_days: int = 30
-    judging_days: int = 12
-    method: Literal["open", "selective", "limited", "direct"] = "open"
-    outcome: Literal["active", "unsuccessful", "cancelled"] = "active"
+    judging_days: int = 25  # long after the last bid, so that no reader sees the award first
+    method: Method = "open"
+    outcome: Outcome = "active"
     value_minor: int = 400_000_000
 
     @property
@@ -86,8 +88,9 @@ def announce(scene: Scene, plan: Plan, *, delay_days: float | None = None) -> No
 
 def conclude(scene: Scene, notice: Notice, plan: Plan) -> Notice:
     """The notice's last version, after the decision or the cancellation."""
-    opened = notice.bid_deadline is not None and plan.outcome != "cancelled"
-    opened_at = notice.bid_deadline + 1_800_000 if opened else None
+    opened_at = None
+    if notice.bid_deadline is not None and plan.outcome != "cancelled":
+        opened_at = notice.bid_deadline + 1_800_000
     status = "complete" if plan.outcome == "active" else plan.outcome
     at = scene.at(plan.decided + 3)
     return scene.correct(NOTICE, notice, at=at, status=status, bids_opened_at=opened_at)
