@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -65,12 +65,18 @@ class Publisher:
         source: str,
         codec: Codec | None = None,
         delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        librdkafka: Mapping[str, Any] | None = None,
     ) -> None:
-        """`source` is the URN of the publishing system, e.g. urn:xiezhi:330100:finance. Opens no connection yet."""
+        """`source` is the URN of the publishing system, e.g. urn:xiezhi:330100:finance.
+
+        `librdkafka` adds settings of the client underneath, such as those of a secured broker.
+        """
         self._source = source
         self._codec = codec or Codec(ConfluentRegistry(settings.registry_url))
         self._delivery_timeout_s = delivery_timeout_s
-        self._producer = Producer(producer_settings(settings, delivery_timeout_s), logger=_log)
+        configuration = {**producer_settings(settings, delivery_timeout_s), **(librdkafka or {})}
+        self._producer = Producer(configuration, logger=_log)
+        self._sent = 0
         self.delivered = 0
         self.failed = 0
         self.failures: list[Failure] = []
@@ -90,7 +96,7 @@ class Publisher:
     @property
     def pending(self) -> int:
         """Records accepted and not yet reported on."""
-        return len(self._producer)
+        return self._sent - self.delivered - self.failed
 
     def publish(
         self,
@@ -123,12 +129,12 @@ class Publisher:
 
         Raises DeliveryError when records failed since the last call or are still under way.
         """
-        under_way = self._producer.flush(self._delivery_timeout_s + 5 if timeout_s is None else timeout_s)
+        self._producer.flush(self._delivery_timeout_s + 5 if timeout_s is None else timeout_s)
         fresh, self._reported = self.failed - self._reported, self.failed
-        if fresh or under_way:
-            last = f"; the last: {self.failures[-1].reason}" if fresh and self.failures else ""
+        if fresh or self.pending:
+            last = f"; the last: {self.failures[-1].reason}" if fresh else ""
             raise DeliveryError(
-                f"{fresh} records were not delivered, {under_way} are still under way{last}. "
+                f"{fresh} records were not delivered, {self.pending} are still under way{last}. "
                 "Publish the same records again: what has arrived will be recognised."
             )
 
@@ -155,6 +161,7 @@ class Publisher:
                 self._producer.produce(
                     envelope.type, value, envelope.subject.encode(), headers=headers, on_delivery=report
                 )
+                self._sent += 1
                 break
             except BufferError:
                 # Back-pressure: the queue drains as reports come in; every record in it is reported by its timeout.
