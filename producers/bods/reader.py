@@ -24,6 +24,7 @@ from producers.importing.outcomes import (
     Located,
     Outcome,
     Place,
+    Read,
     Refused,
     Remark,
     Step,
@@ -57,6 +58,7 @@ class BodsImport:
         """
         for path in paths:
             for place, element in read_elements(path, _ARRAYS, progress=progress):
+                yield place, Read()
                 step = (element,) if isinstance(element, Refused) else guarded(self._admit(place, element))
                 yield from ((place, outcome) for outcome in step)
         for place, admitted, facts in self.index.waiting():

@@ -21,6 +21,7 @@ from producers.importing.splitting import ELEMENT_BYTES_MAX, Input, Splitter
 from xiezhi.errors import ConfigurationError
 
 _BOM = b"\xef\xbb\xbf"
+_LINES_SUFFIXES = (".jsonl", ".ndjson")
 STDIN = "-"
 
 Element = tuple[Place, Any]  # what JSON said, or a Refused
@@ -51,7 +52,7 @@ def _elements(source: Input, file: str, arrays: tuple[str, ...]) -> Iterator[Ele
     while first and not first.strip():
         first = source.line()
         blank_lines += 1
-    if _stands_alone(first):
+    if file.endswith(_LINES_SUFFIXES) or _stands_alone(first):
         yield from _from_lines(source, first, Place(file, line=blank_lines), arrays)
     else:
         source.give_back(first)

@@ -6,14 +6,18 @@ field of another type; so a mapping reads what it needs and never meets a surpri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from calendar import monthrange
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from xiezhi.errors import RecordRefusedError
 
+T = TypeVar("T")
+_DATE = re.compile(r"(?P<year>[0-9]{4})(-(?P<month>[0-9]{2})(-(?P<day>[0-9]{2})([Tt ].+)?)?)?")
 _EPOCH_DAY = date(1970, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -107,20 +111,20 @@ class Section:
         return self.body.get(name) is True
 
     def moment(self, name: str) -> datetime | None:
-        """A date-time of RFC 3339; without an offset it comes back naive, for the caller to decide."""
-        text = self.text(name)
-        try:
-            return datetime.fromisoformat(text) if text is not None else None
-        except ValueError:
-            raise self.refuse(name, "expected a date-time such as 2026-03-01T09:00:00Z") from None
+        """A date-time of RFC 3339, or a date; without an offset it comes back naive, for the caller to decide."""
+        return self._read(name, _moment, "expected a date-time such as 2026-03-01T09:00:00Z")
 
     def day(self, name: str, *, end: bool = False) -> int | None:
         """A calendar day as days since 1970. A year or month alone means its first day, or its last if `end`."""
+        read = _last_day if end else _first_day
+        return self._read(name, read, "expected a date such as 2026-03-01, 2026-03 or 2026")
+
+    def _read(self, name: str, read: Callable[[str], T], expected: str) -> T | None:
         text = self.text(name)
         try:
-            return _day(text, end) if text is not None else None
+            return None if text is None else read(text)
         except (ValueError, OverflowError):
-            raise self.refuse(name, "expected a date such as 2026-03-01, 2026-03 or 2026") from None
+            raise self.refuse(name, expected) from None
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -138,17 +142,25 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30
 
 
-def _day(text: str, end: bool) -> int:
-    match len(text):
-        case 4:
-            first, after = date(int(text), 1, 1), (int(text) + 1, 1)
-        case 7:
-            first = date.fromisoformat(f"{text}-01")
-            after = (first.year + first.month // 12, first.month % 12 + 1)
-        case _:
-            whole = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text).date()
-            return (whole - _EPOCH_DAY).days
-    return ((date(*after, 1) if end else first) - _EPOCH_DAY).days - end
+def _moment(text: str) -> datetime:
+    # datetime.fromisoformat alone takes week dates, and any character between date and time.
+    if not (match := _DATE.fullmatch(text)) or match["day"] is None:
+        raise ValueError
+    return datetime.fromisoformat(text)
+
+
+def _first_day(text: str) -> int:
+    if not (match := _DATE.fullmatch(text)):
+        raise ValueError
+    year, month, day = (int(part or 1) for part in match.group("year", "month", "day"))
+    return (date(year, month, day) - _EPOCH_DAY).days
+
+
+def _last_day(text: str) -> int:
+    if not (match := _DATE.fullmatch(text)) or match["day"]:
+        return _first_day(text)
+    year, month = int(match["year"]), int(match["month"] or 12)
+    return (date(year, month, monthrange(year, month)[1]) - _EPOCH_DAY).days
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What becomes of a piece of foreign data: published, withdrawn, left aside, remarked on or refused.
+"""What becomes of foreign data: read, then published, withdrawn, left aside, remarked on or refused.
 
 Mappings yield outcomes and know no file; readers add the place; the command publishes and counts. Nothing that is
 read disappears without an outcome.
@@ -28,6 +28,11 @@ class Place:
     def __str__(self) -> str:
         line = f":{self.line}" if self.line else ""
         return f"{self.file}{line}{f' item {self.item}' if self.item else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An element of the input was read: a release, record or statement. Other outcomes say what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Refused:
         return cls(error.field, error.reason, error.record_id)
 
 
-Outcome = Imported | Withdrawn | LeftAside | Remark | Refused
+Outcome = Read | Imported | Withdrawn | LeftAside | Remark | Refused
 Located = tuple[Place, Outcome]
 
 
@@ -112,6 +117,7 @@ def guarded(step: Step[T]) -> Step[T | None]:
 class Tally:
     """How many of each outcome there were."""
 
+    read: int = 0
     published: Counter[str] = field(default_factory=Counter)  # by contract name
     withdrawn: Counter[str] = field(default_factory=Counter)
     left_aside: Counter[str] = field(default_factory=Counter)  # by reason
@@ -120,6 +126,8 @@ class Tally:
 
     def count(self, outcome: Outcome) -> None:
         match outcome:
+            case Read():
+                self.read += 1
             case Imported(contract=contract):
                 self.published[contract.name] += 1
             case Withdrawn(contract=contract):
@@ -133,6 +141,7 @@ class Tally:
 
     def to_dict(self) -> dict[str, Any]:
         return {
+            "read": self.read,
             "published": dict(sorted(self.published.items())),
             "withdrawn": dict(sorted(self.withdrawn.items())),
             "left_aside": dict(self.left_aside.most_common()),

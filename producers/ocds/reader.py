@@ -11,7 +11,7 @@ from typing import Any
 
 from producers.importing.documents import read_elements
 from producers.importing.fields import Section
-from producers.importing.outcomes import LeftAside, Located, Refused, Step, guarded
+from producers.importing.outcomes import LeftAside, Located, Read, Refused, Step, guarded
 from producers.ocds.award import award, contract
 from producers.ocds.release import Release, open_release
 from producers.ocds.tender import bids, notice, tenderers
@@ -35,6 +35,7 @@ _LEFT_ASIDE = {
 def read_ocds(path: str, *, progress: Callable[[int], None] = lambda _: None) -> Iterator[Located]:
     """Every outcome of a file ("-" is standard input), in its order. Raises ConfigurationError if it is unreadable."""
     for place, element in read_elements(path, _ARRAYS, progress=progress):
+        yield place, Read()
         for outcome in (element,) if isinstance(element, Refused) else guarded(_element(element)):
             yield place, outcome
 
