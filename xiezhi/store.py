@@ -181,8 +181,9 @@ class KeyedStore:
         found = {view for view in self._overlay if view.startswith(prefix)}
         for key, _ in self.backend.scan(b""):
             (length,) = _VIEW_LENGTH.unpack_from(key)
-            if length != 0xFFFF and key[2 : 2 + len(prefix)] == prefix:
-                found.add(key[2 : 2 + length])
+            view = key[2 : 2 + length]
+            if length != 0xFFFF and view.startswith(prefix):
+                found.add(view)
         return found
 
     def put(self, view: bytes, row: bytes, value: bytes | None) -> None:
