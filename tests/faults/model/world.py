@@ -1,0 +1,327 @@
+"""A small world for testing the streaming core: four record types, four joins, every shape that rules can have.
+
+Records travel as JSON, so that tests can read them; what the judge says travels as the real Avro contracts. The joins
+are toys, written to need everything at once: several keys per record, a sum over a key, an absence with a deadline, a
+settle time, relations over three hops, and a recursion by depth that rings of holders must not be able to feed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from streams.activations import activation_hash
+from streams.cards import Card
+from streams.evaluation import ActiveRule
+from streams.kernel import (
+    Derivation,
+    Derived,
+    Evidence,
+    Finding,
+    Input,
+    Join,
+    Outcome,
+    Parameters,
+    Rule,
+    Statement,
+    Value,
+    View,
+)
+from streams.records import Guard
+from xiezhi.codec import Codec
+from xiezhi.contracts.bus import ACTIVATION, BUS_CONTRACTS
+from xiezhi.contracts.naming import RELATION
+from xiezhi.envelope import Envelope
+from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
+from xiezhi.registry import InMemoryRegistry
+
+ORDER, RECEIPT, ACCOUNT, HOLDING = "toy.order.v1", "toy.receipt.v1", "toy.account.v1", "toy.holding.v1"
+TOPICS = (ORDER, RECEIPT, ACCOUNT, HOLDING)
+
+START_MS = 1_700_000_000_000
+RECEIPT_WAIT_MS = 60_000
+SETTLE_S = 40
+DEPTH_MAX = 3
+JURISDICTION = "330106000000"
+FUTURE_TOLERANCE_MS = 300_000
+
+
+# -- rules -------------------------------------------------------------------------------------------------------
+
+
+def sum_of_orders(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    """Orders of one account that come to more than a limit: a sum over everything filed under the key."""
+    orders = view.of(ORDER)
+    total = sum(order["amount"] for order in orders)
+    if total <= parameters.at("limit"):
+        return [Finding(outcome=Outcome.CLEAR, reason="within_limit")]
+    return [_hit({"account": view.key}, orders, {"total": total})]
+
+
+def negative_order(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    """Orders with a negative amount; the card's settle time holds them back."""
+    return [_hit({"order": o.record_id}, [o], {"total": o["amount"]}) for o in view.of(ORDER) if o["amount"] < 0]
+
+
+def receipt_missing(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    """Orders of an item without a receipt that occurred in time: an absence, which only the clock can establish."""
+    receipts = [receipt.occurred_ms for receipt in view.of(RECEIPT)]
+    for order in view.of(ORDER):
+        deadline_ms = order.occurred_ms + RECEIPT_WAIT_MS
+        if any(order.occurred_ms <= at <= deadline_ms for at in receipts):
+            yield Finding(outcome=Outcome.CLEAR, reason="received")
+        elif now_ms < deadline_ms:
+            yield Finding(outcome=Outcome.NOT_APPLICABLE, reason="waiting", wake_at_ms=deadline_ms)
+        else:
+            yield _hit({"order": order.record_id, "item": view.key}, [order], {"total": order["amount"]})
+
+
+def holders_behind(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    """Accounts over their limit, with every holder of their owner: three hops, all of them through relations."""
+    for flagged in view.relations("flagged"):
+        for owns in view.relations("owns"):
+            subject = {
+                "account": flagged["attributes"]["account"],
+                "holder": owns["attributes"]["holder"],
+                "path": owns["attributes"]["path"],
+            }
+            evidence = tuple(dict.fromkeys((*Evidence.through(flagged), *Evidence.through(owns))))
+            yield Finding(
+                outcome=Outcome.HIT,
+                reason="suspicious",
+                subject=subject,
+                evidence=evidence,
+                numbers={"total": owns["depth"]},
+                jurisdiction=flagged.jurisdiction,
+            )
+
+
+def _hit(subject: Mapping[str, str], evidence: Sequence[Statement], numbers: Mapping[str, int]) -> Finding:
+    return Finding(
+        outcome=Outcome.HIT,
+        reason="suspicious",
+        subject=subject,
+        evidence=tuple(Evidence.of(statement, "amount") for statement in evidence),
+        numbers=numbers,
+        jurisdiction=JURISDICTION,
+    )
+
+
+# -- derivations -------------------------------------------------------------------------------------------------
+
+
+def flagged(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[Derived]:
+    """From the finding about a sum: the account, for its owner's view."""
+    return [
+        Derived(
+            kind="flagged",
+            identity=(account.record_id,),
+            attributes={"account": view.key, "owner": account["owner"], "total": str(hit.numbers["total"])},
+            evidence=(*hit.evidence, Evidence.of(account, "owner")),
+        )
+        for hit in findings.get("SUM", ())
+        for account in view.of(ACCOUNT)
+    ]
+
+
+def owns(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[Derived]:
+    """Depth 1: whom the key holds. Depth d + 1: whoever owns the key at depth d owns what it holds."""
+    for holding in view.of(HOLDING):
+        yield _owns(holding["holder"], f"{holding['holder']}>{holding['company']}", holding, 1, ())
+        for above in view.relations("owns"):
+            if above["depth"] < DEPTH_MAX:
+                path = f"{above['attributes']['path']}>{holding['company']}"
+                through = Evidence.through(above)
+                yield _owns(above["attributes"]["holder"], path, holding, above["depth"] + 1, through)
+
+
+def _owns(holder: str, path: str, holding: Statement, depth: int, through: tuple[Evidence, ...]) -> Derived:
+    return Derived(
+        kind="owns",
+        identity=(path, holding.record_id, *(f"{one.record_id}" for one in through)),
+        attributes={"holder": holder, "company": holding["company"], "path": path},
+        evidence=(*through, Evidence.of(holding, "holder", "company")),
+        depth=depth,
+    )
+
+
+# -- selectors and joins -----------------------------------------------------------------------------------------
+
+
+def by_account(value: Value) -> Iterable[str]:
+    return [value["account"]] if value["account"] else []
+
+
+def by_items(value: Value) -> Iterable[str]:
+    return list(value["items"])
+
+
+def by_holder(value: Value) -> Iterable[str]:
+    return [value["holder"]]
+
+
+def by_related_company(value: Value) -> Iterable[str]:
+    return [value["attributes"]["company"]]
+
+
+def by_related_owner(value: Value) -> Iterable[str]:
+    return [value["attributes"]["owner"]]
+
+
+JOINS: tuple[Join, ...] = (
+    Join(
+        name="account",
+        inputs=(Input(ORDER, by_account), Input(ACCOUNT, by_account)),
+        rules=(Rule("SUM", sum_of_orders), Rule("NEGATIVE", negative_order)),
+        derivations=(Derivation("flagged", "flagged", flagged),),
+        statements_max=6,
+    ),
+    Join(
+        name="item",
+        inputs=(Input(ORDER, by_items), Input(RECEIPT, by_items)),
+        rules=(Rule("ABSENT", receipt_missing),),
+    ),
+    Join(
+        name="chain",
+        inputs=(Input(HOLDING, by_holder), Input(RELATION, by_related_company, "owns")),
+        derivations=(Derivation("owns", "owns", owns, by_depth=True),),
+        fanout_max=12,
+    ),
+    Join(
+        name="owner",
+        inputs=(
+            Input(RELATION, by_related_owner, "flagged"),
+            Input(RELATION, by_related_company, "owns"),
+        ),
+        rules=(Rule("BEHIND", holders_behind),),
+    ),
+)
+RULES = {rule.id: rule for join in JOINS for rule in join.rules}
+
+
+# -- cards and activations ---------------------------------------------------------------------------------------
+
+
+def card(rule_id: str, *, version: int = 1, limit: int = 100, settle_s: int | None = None) -> Card:
+    """A card whose `version` and `limit` tests vary."""
+    text = {"zh": "示其疑", "en": "a suspicion"}
+    if settle_s is None:
+        settle_s = SETTLE_S if rule_id == "NEGATIVE" else 0
+    return Card.model_validate(
+        {
+            "id": rule_id,
+            "version": version,
+            "title": text,
+            "text": text,
+            "reasons": {"suspicious": {"outcome": "HIT", "zh": "合计 {total}", "en": "comes to {total}"}},
+            "subject": ["account"],
+            "numbers": {"total": text},
+            "legal_basis": ["—"],
+            "severity": "yellow",
+            "settle_seconds": settle_s,
+            "identity_tier": "T1",
+            "false_positives": [text],
+            "parameters": {"limit": {"about": text, "values": [{"value": limit}]}},
+        }
+    )
+
+
+def active(*cards: Card) -> dict[str, ActiveRule]:
+    """Rules in force with these cards; without any, all of them as they come."""
+    chosen = cards or tuple(card(rule_id) for rule_id in RULES)
+    return {one.id: _active(one) for one in chosen}
+
+
+def activation(one: Card, *, enabled: bool = True) -> dict[str, Any]:
+    """The value of an activation record."""
+    return {
+        "record_id": one.id,
+        "rule_id": one.id,
+        "rule_version": one.version,
+        "enabled": enabled,
+        "pack": "toy",
+        "card": one.canonical_json(),
+        "code_hash": "0" * 64,
+        "actor": "test",
+        "reason": "",
+        "activated_ms": START_MS,
+    }
+
+
+def _active(one: Card) -> ActiveRule:
+    hashed = activation_hash(one.canonical_json(), "0" * 64)
+    return ActiveRule(RULES[one.id], one, hashed, one.parameters())
+
+
+# -- bytes -------------------------------------------------------------------------------------------------------
+
+
+class ToyCodec:
+    """JSON for the toy records, the real codec with the real contracts for everything of the bus."""
+
+    def __init__(self) -> None:
+        registry = InMemoryRegistry()
+        for contract in BUS_CONTRACTS:
+            registry.register(contract.subject, json.dumps(contract.schema))
+        self._codec = Codec(registry)
+        self._activated: dict[bytes, ActiveRule | str] = {}
+        self.encode = self._codec.encode
+
+    def decode(self, topic: str, data: bytes) -> Mapping[str, Any]:
+        if topic not in TOPICS:
+            return self._codec.decode_as(topic, data)
+        try:
+            value: Mapping[str, Any] = json.loads(data)
+        except ValueError as error:
+            raise BadRecordError("undecodable_avro", "not JSON") from error
+        return value
+
+    def activate(self, data: bytes) -> ActiveRule | str:
+        """What an activation says about which rule, without asking for the hash of a toy's code."""
+        if data not in self._activated:
+            value = self._codec.decode_as(ACTIVATION.topic, data)
+            one = _active(Card.from_json(value["card"]))
+            self._activated[data] = one if value["enabled"] else str(value["rule_id"])
+        return self._activated[data]
+
+
+CODEC = ToyCodec()
+GUARD = Guard(CODEC.decode, FUTURE_TOLERANCE_MS)
+
+
+def record(
+    topic: str,
+    record_id: str,
+    fields: Mapping[str, Any] | None,
+    *,
+    version: int = 0,
+    occurred_ms: int = START_MS,
+    partition: int = 0,
+    offset: int = 0,
+    ingested_ms: int | None = None,
+) -> RawRecord:
+    """A department's record as the log holds it; `fields` None withdraws it."""
+    value = None if fields is None else json.dumps({"record_id": record_id, **fields}, sort_keys=True).encode()
+    envelope = Envelope.create(
+        source="urn:toy",
+        type=topic,
+        subject=record_id,
+        occurred_ms=occurred_ms,
+        version=version,
+        jurisdiction=JURISDICTION,
+    )
+    return RawRecord(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        ingested_ms=occurred_ms if ingested_ms is None else ingested_ms,
+        key=record_id.encode(),
+        value=value,
+        headers=envelope.to_headers(),
+    )
+
+
+def order(account: str | None, amount: int, *items: str) -> dict[str, Any]:
+    return {"account": account, "amount": amount, "items": list(items)}
