@@ -51,7 +51,7 @@ def _exceeds(net: int, value: int | None, tolerance_permille: int) -> bool:
     return value is not None and net * 1000 > value * (1000 + tolerance_permille)
 
 
-def _standing_since_ms(ledger: Ledger, tolerance_permille: int) -> int | None:
+def _standing_since_ms(ledger: Ledger, tolerance_permille: int) -> int:
     """When, in the order of ingestion, the excess began that has stayed: an amendment on its way may still end it."""
     rank = {id(a): place for place, a in enumerate((ledger.contract, *ledger.amendments))}
     known, net, since = -1, 0, None
@@ -65,7 +65,7 @@ def _standing_since_ms(ledger: Ledger, tolerance_permille: int) -> int | None:
             since = None
         elif since is None:
             since = entry.source.ingested_ms
-    return since
+    return max(since or 0, ledger.contract.source.ingested_ms)
 
 
 def _by_ingestion(statement: Statement) -> tuple[int, str, int, int]:

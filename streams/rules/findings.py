@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from streams.kernel import Evidence, Finding, Outcome, Source, Statement
@@ -38,12 +39,13 @@ def evidence_of(statement: Statement, *fields: str) -> tuple[Evidence, ...]:
 
 def merged(*groups: Iterable[Evidence]) -> tuple[Evidence, ...]:
     """Every record once, with all fields that mattered, ordered by record."""
-    fields: dict[Evidence, set[str]] = {}
-    for group in groups:
-        for evidence in group:
-            fields.setdefault(replace(evidence, fields=()), set()).update(evidence.fields)
-    ordered = sorted(fields, key=lambda bare: (bare.record_type, bare.record_id, bare.version))
-    return tuple(replace(bare, fields=tuple(sorted(fields[bare]))) for bare in ordered)
+    kept: dict[tuple[str, str, int, str], Evidence] = {}
+    for evidence in chain(*groups):
+        record = (evidence.record_type, evidence.record_id, evidence.version, evidence.digest)
+        held = kept.setdefault(record, evidence)
+        if held.fields != evidence.fields:
+            kept[record] = replace(held, fields=tuple(sorted({*held.fields, *evidence.fields})))
+    return tuple(kept[record] for record in sorted(kept))
 
 
 def _from_ref(ref: Mapping[str, Any]) -> Evidence:
