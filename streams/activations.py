@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from streams.cards import Card, code_hash
-from streams.evaluation import ActiveRule
+from streams.evaluation import ActiveRule, Elsewhere
 from streams.kernel import Join
 from xiezhi.errors import ActivationMismatchError, BadRecordError
 
@@ -17,36 +17,51 @@ def activation_hash(card_json: str, code: str) -> str:
     return hashlib.sha256(f"{card_json}\x1f{code}".encode()).hexdigest()
 
 
-def activate(activation: Mapping[str, Any], joins: Sequence[Join]) -> ActiveRule | str:
-    """The active rule, or the id of a rule that is now off.
-
-    Raises ActivationMismatchError when the code here is not the activated one: a worker must not answer with
-    other code than the log says.
-    """
-    rule_id = activation["rule_id"]
+def activate(activation: Mapping[str, Any], joins: Sequence[Join]) -> ActiveRule | Elsewhere | str:
+    """The active rule, or the id of a rule that is now off, or `Elsewhere` when its code is not the code here."""
+    rule_id = str(activation["rule_id"])
     if not activation["enabled"]:
-        return str(rule_id)
+        return rule_id
     rule = next((rule for join in joins for rule in join.rules if rule.id == rule_id), None)
     if rule is None or code_hash(rule_id) != activation["code_hash"]:
-        raise ActivationMismatchError(
-            f"rule {rule_id} was activated with other code than this worker has; install the activated version, "
-            "or run `xiezhi rules apply` to activate this one"
-        )
+        return Elsewhere(rule_id)
     card = Card.from_json(activation["card"])
     return ActiveRule(
         rule, card, activation_hash(activation["card"], activation["code_hash"]), card.parameters()
     )
 
 
-def activator(
-    decode: Callable[[str, bytes], Mapping[str, Any]], topic: str, joins: Sequence[Join]
-) -> Callable[[bytes], ActiveRule | str]:
-    """`activate` on the bytes of an activation. Activations come from our own clock: bad bytes stop the worker."""
+def require_code(activations: Iterable[Mapping[str, Any]], joins: Sequence[Join]) -> None:
+    """Raises ActivationMismatchError unless the code here is that of every one of these activations."""
+    for activation in activations:
+        if isinstance(activate(activation, joins), Elsewhere):
+            raise ActivationMismatchError(
+                f"rule {activation['rule_id']} was activated with other code than this worker has; install the "
+                "activated version, or run `xiezhi rules apply` to activate this one"
+            )
 
-    def from_bytes(value: bytes) -> ActiveRule | str:
+
+def activator(
+    decode: Callable[[str, bytes], Mapping[str, Any]],
+    topic: str,
+    joins: Sequence[Join],
+    latest: Callable[[], Mapping[str, Mapping[str, Any]]],
+) -> Callable[[bytes], ActiveRule | Elsewhere | str]:
+    """`activate` on the bytes of an activation read from the fact topic.
+
+    An activation with other code is history if `latest` (the last activation of each rule) has a newer one with the
+    code here: until the log reaches that, the rule is held. Otherwise this worker must not go on:
+    ActivationMismatchError. So is one whose bytes cannot be read, since activations come from our own clock.
+    """
+
+    def from_bytes(value: bytes) -> ActiveRule | Elsewhere | str:
         try:
-            return activate(decode(topic, value), joins)
+            activated = activate(decode(topic, value), joins)
         except BadRecordError as error:
             raise ActivationMismatchError(f"an activation cannot be read: {error}") from error
+        if isinstance(activated, Elsewhere):
+            newest = latest().get(activated.rule_id)
+            require_code([newest] if newest else [], joins)
+        return activated
 
     return from_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from confluent_kafka import Consumer as OutputConsumer
 from confluent_kafka import TopicPartition
 
 from schemas.catalogue import CONTRACTS
-from streams import clock
+from streams import clock, history
 from streams.activations import activator
 from streams.agents import subscribe
 from streams.cores import JudgeCore, RouterCore
@@ -66,7 +66,7 @@ def judge_app(settings: Settings) -> Any:
     judging = Judging(
         joins=JOINS,
         decode=codec.decode_as,
-        activate=activator(codec.decode_as, ACTIVATION, JOINS),
+        activate=activator(codec.decode_as, ACTIVATION, JOINS, lambda: _latest_activations(settings, codec)),
         generation=settings.generation,
         on_failure=lambda owner, view, error: logger.error("%s failed at %s: %s", owner, view, error),
     )
@@ -87,6 +87,12 @@ def judge_app(settings: Settings) -> Any:
         await follower.run(facts)
 
     return app
+
+
+def _latest_activations(settings: Settings, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
+    """The last activation of every rule. Blocks; asked only when an activation names code that is not here."""
+    with LogReader(settings.bootstrap_servers) as log:
+        return history.activations(log, codec)
 
 
 class Follower:
@@ -191,6 +197,8 @@ def _app(name: str, settings: Settings) -> Any:
 def main(arguments: list[str], settings: Settings) -> int:
     """Run one stage until TERM; returns the exit code."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for talkative in ("httpx", "httpx2", "httpcore2", "aiokafka"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     stages: dict[str, Callable[[], object]] = {
         "router": lambda: _work(router_app(settings), settings),
         "judge": lambda: _work(judge_app(settings), settings),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -61,12 +61,22 @@ class Evaluation:
             self.wake_at_ms = at_ms
 
 
-def evaluate_view(join: Join, view: View, active: Mapping[str, ActiveRule], now_ms: int) -> Evaluation:
+@dataclass(frozen=True)
+class Elsewhere:
+    """A rule that is active with code that is not here: nobody here may speak for it, or take back what was said."""
+
+    rule_id: str
+
+
+def evaluate_view(
+    join: Join, view: View, active: Mapping[str, ActiveRule], now_ms: int, held: Collection[str] = ()
+) -> Evaluation:
     """Run what is active of `join` over `view` as of `now_ms` (the largest tick read; 0 before the first).
 
-    A rule or derivation that raises is named in `failed`: whoever holds its last statements keeps them.
+    A rule or derivation that raises is named in `failed`: whoever holds its last statements keeps them. So are the
+    rules in `held`, which are not run.
     """
-    result = Evaluation()
+    result = Evaluation(failed={rule.id: "its code is not here" for rule in join.rules if rule.id in held})
     rules = [active[rule.id] for rule in join.rules if rule.id in active]
     if len(view.statements) > join.statements_max:
         result.outcomes = [(rule.rule.id, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for rule in rules]

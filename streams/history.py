@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from streams.activations import activate
+from streams.activations import activate, require_code
 from streams.evaluation import ActiveRule
 from streams.facts import TICK_KEY
 from streams.joins import JOINS
@@ -40,7 +40,9 @@ def activations(log: LogReader, codec: Codec) -> Mapping[str, Mapping[str, Any]]
 
 def active_rules(log: LogReader, codec: Codec) -> dict[str, ActiveRule]:
     """The rules in force. Raises ActivationMismatchError when the code here is not theirs."""
-    activated = [activate(value, JOINS) for value in activations(log, codec).values()]
+    found = activations(log, codec).values()
+    require_code(found, JOINS)
+    activated = [activate(value, JOINS) for value in found]
     return {one.rule.id: one for one in activated if isinstance(one, ActiveRule)}
 
 

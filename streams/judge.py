@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.evaluation import ActiveRule, Evaluation, OutputKind, evaluate_view
+from streams.evaluation import ActiveRule, Elsewhere, Evaluation, OutputKind, evaluate_view
 from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, filing_header, sequence_of
 from streams.kernel import Evidence, Join, Statement, View
 from xiezhi.envelope import Envelope
@@ -35,7 +35,7 @@ _OFFSET_BITS = 44
 
 Rank = tuple[int, int, str, str]
 Decode = Callable[[str, bytes], Mapping[str, Any]]
-Activate = Callable[[bytes], ActiveRule | str]
+Activate = Callable[[bytes], ActiveRule | Elsewhere | str]
 
 
 def position_of(generation: int, offset: int) -> int:
@@ -123,7 +123,9 @@ class Judging:
 
     joins: Sequence[Join]
     decode: Decode
-    activate: Activate  # activation bytes -> active rule, or the id of a rule that is now off
+    activate: (
+        Activate  # activation bytes -> active rule, or one without its code here, or the id of one now off
+    )
     generation: int
     on_outcome: Callable[[str, str, str], None] = lambda rule, outcome, reason: None
     on_failure: Callable[[str, str, str], None] = lambda owner, view, error: None
@@ -141,6 +143,7 @@ class Judge:
         control = store.load(_CONTROL)
         self.now_ms = int(control.get(_NOW, b"0"))
         self._active: dict[str, ActiveRule] = {}
+        self._elsewhere: set[str] = set()  # rules that speak with code that is not here
         self._sequences: dict[str, int] = {}  # rule id -> which activation is in force
         self._bearing: dict[str, int] = {}  # join -> position of its last activation: it bears on all keys
         for row, value in control.items():
@@ -252,7 +255,7 @@ class Judge:
     def _activation(self, raw: RawRecord) -> None:
         value, sequence = raw.value or b"", sequence_of(raw.headers)
         activated = self._judging.activate(value)
-        rule_id = activated if isinstance(activated, str) else activated.rule.id
+        rule_id = _rule_id(activated)
         if sequence <= self._sequences.get(rule_id, -1):
             return  # broadcast again, or late by a second clock: what is in force is newer
         position = position_of(self._judging.generation, raw.offset)
@@ -265,9 +268,11 @@ class Judge:
 
     def _install(self, rule_id: str, value: bytes, position: int, sequence: int) -> None:
         activated = self._judging.activate(value)
-        if isinstance(activated, str):
-            self._active.pop(rule_id, None)
-        else:
+        self._active.pop(rule_id, None)
+        self._elsewhere.discard(rule_id)
+        if isinstance(activated, Elsewhere):
+            self._elsewhere.add(rule_id)
+        elif not isinstance(activated, str):
             self._active[rule_id] = activated
         self._sequences[rule_id] = sequence
         for join in self._joins_of(rule_id):
@@ -317,7 +322,7 @@ class Judge:
         if join is None:
             return []  # filed by code that knows another join; its selectors' fingerprint stops the worker
         statements = (held.statement for held in key.held.values() if held.statement is not None)
-        result = evaluate_view(join, View(join_key, statements), self._active, self.now_ms)
+        result = evaluate_view(join, View(join_key, statements), self._active, self.now_ms, self._elsewhere)
         for rule_id, outcome, reason in result.outcomes:
             self._judging.on_outcome(rule_id, outcome, reason)
         for owner, error in result.failed.items():
@@ -416,6 +421,12 @@ class Judge:
         """Forget the views used longest ago; their rows are in the store or, uncommitted, in its overlay."""
         while len(self._cache) > self._judging.views_cached_max:
             self._cache.popitem(last=False)
+
+
+def _rule_id(activated: ActiveRule | Elsewhere | str) -> str:
+    if isinstance(activated, str):
+        return activated
+    return activated.rule_id if isinstance(activated, Elsewhere) else activated.rule.id
 
 
 def _reference(evidence: Evidence) -> Mapping[str, Any]:

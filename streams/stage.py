@@ -13,10 +13,10 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time_ns
+from time import monotonic, sleep, time_ns
 from typing import Any, NoReturn, Protocol
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.pipeline import Batch, Outgoing, Pipeline
 from xiezhi.codec import Codec
@@ -37,8 +37,10 @@ logger = logging.getLogger(__name__)
 
 #: sysexits.h EX_SOFTWARE: an error nobody expected; the supervisor restarts.
 EXIT_UNEXPECTED = 70
-REGISTRY_RETRY_S = 1.0
-TIMEOUT_S = 30.0
+RETRY_S = 1.0
+TIMEOUT_S = 10.0
+#: A broker that restarts loads its groups first; past this the worker starts over.
+COMMITTED_TIMEOUT_S = 90.0
 
 
 @dataclass(slots=True)
@@ -252,11 +254,18 @@ class Stage:
                 await use(assigned, chunk)
 
     def _committed(self, topic: str, partition: int) -> int:
-        """The group's committed offset; 0 when there is none."""
+        """The group's committed offset; 0 when there is none. Waits while a broker that restarted finds its groups."""
         consumer = Consumer({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": self.group})
+        deadline = monotonic() + COMMITTED_TIMEOUT_S
         try:
-            (found,) = consumer.committed([TopicPartition(topic, partition)], timeout=TIMEOUT_S)
-            return max(0, int(found.offset))
+            while True:
+                try:
+                    (found,) = consumer.committed([TopicPartition(topic, partition)], timeout=TIMEOUT_S)
+                    return max(0, int(found.offset))
+                except KafkaException:
+                    if monotonic() > deadline:
+                        raise
+                    sleep(RETRY_S)
         finally:
             consumer.close()
 
@@ -279,7 +288,7 @@ class Stage:
                 return  # an answer, too: the core will find the same
             except RegistryUnavailableError as error:
                 logger.warning("waiting for the schema registry: %s", error)
-                await asyncio.sleep(REGISTRY_RETRY_S)
+                await asyncio.sleep(RETRY_S)
 
     async def _writers_known(self) -> None:
         """Wait until the schemas of `subjects` are known, so that encoding never asks."""
@@ -290,7 +299,7 @@ class Stage:
                     break
                 except RegistryUnavailableError as error:
                     logger.warning("waiting for the schema registry: %s", error)
-                    await asyncio.sleep(REGISTRY_RETRY_S)
+                    await asyncio.sleep(RETRY_S)
 
 
 def producer_options(settings: Settings) -> dict[str, str | int | bool]:

@@ -19,7 +19,7 @@ from xiezhi.errors import BrokerUnavailableError, XiezhiError
 
 #: Between two looks; ticks and commits move offsets about twice a second.
 LOOK_INTERVAL_S = 0.4
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
