@@ -23,7 +23,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-once_per_example = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+any_example = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def only_values(elements: list[tuple[Place, Any]]) -> list[Any]:
     return [value for _, value in elements]
 
 
-@once_per_example
+@any_example
 @given(values=st.lists(json_values, max_size=5), indent=st.sampled_from([None, 0, 1]))
 def test_the_elements_of_an_array_are_what_json_says_however_it_is_laid_out(
     read: Any, values: list[Any], indent: int | None
@@ -48,7 +48,7 @@ def test_the_elements_of_an_array_are_what_json_says_however_it_is_laid_out(
     assert only_values(read(json.dumps(values, indent=indent, ensure_ascii=False).encode())) == values
 
 
-@once_per_example
+@any_example
 @given(
     releases=st.lists(json_values, max_size=4),
     rest=st.dictionaries(st.text(max_size=5), json_values, max_size=3),
@@ -61,7 +61,7 @@ def test_a_package_gives_the_elements_of_its_array_and_nothing_else(
     assert only_values(read(package.encode())) == releases
 
 
-@once_per_example
+@any_example
 @given(st.binary(max_size=60), st.sampled_from([b"", b"[\n", b'{\n"releases": [', b'{"a": 1}\n']))
 def test_no_bytes_raise(read: Any, tail: bytes, head: bytes) -> None:
     for _, value in read(head + tail):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.importing.fields import Section
@@ -47,6 +47,7 @@ def test_amounts_become_minor_units_exactly(amount: str, currency: str, minor: i
     assert minor_units(Decimal(amount), currency) == minor
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**18), 10**18))
 def test_every_amount_in_pence_survives_the_way_through_pounds(pence: int) -> None:
     assert minor_units(Decimal(pence).scaleb(-2), "GBP") == pence

@@ -371,7 +371,7 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
     return copy
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(paths(WHOLE)), by=anything)
 def test_no_value_in_any_place_raises(tmp_path: Path, path: tuple[Any, ...], by: Any) -> None:
     done = Import(tmp_path / "fuzz.json", replaced(WHOLE, path, by))
