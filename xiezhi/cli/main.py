@@ -14,12 +14,16 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from pydantic import ValidationError
 
 from xiezhi import __version__
 from xiezhi.errors import ConfigurationError, XiezhiError
 from xiezhi.project import find_project
 
 EXIT_INTERRUPTED = 130
+
+#: Settings classes that read the environment.
+SETTINGS = ("Settings", "LocalSettings")
 
 #: Commands of the wheel: where each is, and what the list of commands says about it.
 CORE = {
@@ -103,11 +107,26 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except XiezhiError as error:
-        if logging.getLogger().isEnabledFor(logging.DEBUG):
-            traceback.print_exc()
-        click.echo(f"xiezhi: {error}", err=True)
-        return error.exit_code
+        return _fail(error)
+    except ValidationError as error:
+        if error.title not in SETTINGS:  # anything else would be a defect of ours, and shows its trace
+            raise
+        return _fail(_wrong_setting(error))
     return result if isinstance(result, int) else 0
+
+
+def _fail(error: XiezhiError) -> int:
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        traceback.print_exc()
+    click.echo(f"xiezhi: {error}", err=True)
+    return error.exit_code
+
+
+def _wrong_setting(error: ValidationError) -> ConfigurationError:
+    """Names the environment variable: that is where a wrong setting comes from."""
+    first = error.errors()[0]
+    variable = f"XIEZHI_{first['loc'][0]}".upper() if first["loc"] else error.title
+    return ConfigurationError(f"{variable}={first['input']}: {first['msg']}; correct or unset it")
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ def up(pack: str, bare: bool) -> None:
     project = None if bare else load_project()
     settings = Settings()
     with _stop_signals():
-        stack = LocalStack(StackSettings.of(settings), click.echo)
-        click.echo("starting the broker and the registry …")
+        stack = LocalStack(StackSettings.of(settings), _say)
+        _say("starting the broker and the registry …")
         try:
             stack.start()
             if project is not None:
@@ -52,10 +52,16 @@ def up(pack: str, bare: bool) -> None:
                 stack.watch()
                 time.sleep(WATCH_EVERY_S)
         except KeyboardInterrupt:
-            click.echo("stopping …")
+            _say("stopping …")
         finally:
             _stop(stack)
-    click.echo("stopped")
+    _say("stopped")
+
+
+def _say(text: str) -> None:
+    """To the terminal; one that was closed must not keep us from stopping what runs."""
+    with contextlib.suppress(OSError):
+        click.echo(text)
 
 
 def _start_project(stack: LocalStack, project: Project, settings: Settings, pack: str) -> None:
@@ -63,14 +69,14 @@ def _start_project(stack: LocalStack, project: Project, settings: Settings, pack
         ("contracts-apply", ("contracts", "apply")),
         ("rules-apply", ("rules", "apply", "--pack", pack)),
     ):
-        click.echo(f"xiezhi {' '.join(arguments)} …")
+        _say(f"xiezhi {' '.join(arguments)} …")
         stack.run(name, ("-m", "xiezhi.cli.main", *arguments), settings, project.root)
     stack.start_services(project.services, settings, project.root)
 
 
 def _say_where(stack: LocalStack) -> None:
     names = ", ".join(member.process.name for member in stack.members)
-    click.echo(
+    _say(
         f"\nKafka      {stack.bootstrap_servers}\n"
         f"registry   {stack.registry_url}\n"
         f"running    {names}\n"

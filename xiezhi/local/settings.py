@@ -31,7 +31,7 @@ class LocalSettings(BaseSettings):
     #: Never download; everything must be in the cache or in a mirror folder.
     offline: bool = False
     #: How long broker and registry may each take until they answer.
-    start_timeout_s: float = 90.0
+    start_timeout_s: float = 120.0
 
     @property
     def cache(self) -> Path:
