@@ -1,8 +1,10 @@
-"""`python -m producers.province`: the command `xiezhi province` without the rest of the command line."""
+"""`python -m producers.province` is `xiezhi province`."""
 
 from __future__ import annotations
 
-from producers.province.cli import province
+import sys
+
+from xiezhi.cli.main import run
 
 if __name__ == "__main__":
-    province(prog_name="python -m producers.province")
+    sys.exit(run(["province", *sys.argv[1:]]))

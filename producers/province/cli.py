@@ -14,8 +14,10 @@ from producers.province.files import LABELS, write_province
 from producers.province.generate import DEFAULT_SIZE, Province, generate
 from producers.province.publication import Publication
 from producers.province.publishing import paced, publish_all
+from xiezhi.codec import Codec
 from xiezhi.contracts.types import to_instant_ms
 from xiezhi.envelope import format_instant
+from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
 _PROGRESS_EVERY_S = 5.0  # a long publication shows that it moves
@@ -62,7 +64,9 @@ def province(
         click.echo(f"written to {out}; what should be found: {out / LABELS}")
     if phase is not None:
         publications = made.publications if phase == "main" else made.corrections
-        sent = publish_all(_shown(paced(publications, rate)), Settings())
+        settings = Settings()
+        codec = Codec(ConfluentRegistry(settings.registry_url))
+        sent = publish_all(_shown(paced(publications, rate)), settings, codec)
         click.echo(f"{phase}: {sent:,} published")
 
 

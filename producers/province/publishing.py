@@ -10,17 +10,15 @@ from producers.province.publication import Publication, source_of
 from schemas.catalogue import CONTRACTS
 from xiezhi.codec import Codec
 from xiezhi.publish import Publisher
-from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
 
-def publish_all(publications: Iterable[Publication], settings: Settings) -> int:
+def publish_all(publications: Iterable[Publication], settings: Settings, codec: Codec) -> int:
     """Publish in the given order and wait until the broker has everything; returns how many were delivered.
 
     Raises DeliveryError, RegistryUnavailableError, ConfigurationError. The same publications may be published
     again: they are recognised.
     """
-    codec = Codec(ConfluentRegistry(settings.registry_url))
     owners = sorted({contract.owner for contract in CONTRACTS})
     with ExitStack() as opened:
         departments = {

@@ -7,6 +7,7 @@ numbers carry it with a valid check character (GB 32100-2015), and persons are t
 from __future__ import annotations
 
 import random
+from base64 import b32encode
 from dataclasses import dataclass
 
 from xiezhi.contracts.types import credit_code_check
@@ -15,8 +16,6 @@ from xiezhi.contracts.types import credit_code_check
 CURRENCY = "CNY"
 
 _CREDIT_CODE = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100: no I O S V Z
-_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-_RECORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _GOVERNMENT, _COMPANY = "11", "91"  # GB 32100: registering department and kind of organisation
 
@@ -59,12 +58,12 @@ def company(rng: random.Random, county: County) -> str:
 
 def person(rng: random.Random) -> str:
     """A new person, as the token that a tokeniser at the edge would have made."""
-    return "pt1_" + "".join(rng.choices(_BASE32, k=32))
+    return "pt1_" + b32encode(rng.randbytes(20)).decode().lower()
 
 
 def record_id(rng: random.Random, prefix: str) -> str:
     """A new identifier as a department's system would give it."""
-    return f"{prefix}-" + "".join(rng.choices(_RECORD, k=10))
+    return f"{prefix}-{rng.getrandbits(48):012X}"
 
 
 def _organisation(rng: random.Random, kind: str, county: County) -> str:
