@@ -42,20 +42,23 @@ def up(pack: str, bare: bool) -> None:
     settings = Settings()
     with _stop_signals():
         stack = LocalStack(StackSettings.of(settings), _say)
-        _say("starting the broker and the registry …")
         try:
+            _say("starting the broker and the registry …")
             stack.start()
             if project is not None:
                 _start_project(stack, project, settings, pack)
             _say_where(stack)
-            while True:
-                stack.watch()
-                time.sleep(WATCH_EVERY_S)
-        except KeyboardInterrupt:
-            _say("stopping …")
+            _watch(stack)
         finally:
             _stop(stack)
-    _say("stopped")
+
+
+def _watch(stack: LocalStack) -> None:
+    """Until Ctrl-C, which is how this command ends in order; an earlier one interrupts it."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            stack.watch()
+            time.sleep(WATCH_EVERY_S)
 
 
 def _say(text: str) -> None:
@@ -88,10 +91,12 @@ def _say_where(stack: LocalStack) -> None:
 
 def _stop(stack: LocalStack) -> None:
     """In order; a second Ctrl-C does not wait for anybody."""
+    _say("stopping …")
     try:
         stack.stop()
     except KeyboardInterrupt:
         stack.kill()
+    _say("stopped")
 
 
 @contextlib.contextmanager
