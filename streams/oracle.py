@@ -7,13 +7,13 @@ written here a second time, in the plainest way, so that a mistake on either sid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from streams.evaluation import ActiveRule, OutputKind, Proposal, evaluate_view
 from streams.kernel import Evidence, Join, Outcome, Source, Statement, View
-from streams.records import Guard, Withdrawal
+from streams.records import Guard, Withdrawal, filing_keys
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
@@ -42,7 +42,7 @@ def judge_log(
 ) -> Verdict:
     """The alert set of a log: departments' records (no relations), the active rules and the largest tick."""
     verdict = Verdict()
-    standing = _standing(records, guard, verdict)
+    standing = _standing(records, joins, guard, verdict)
     relations: dict[str, Proposal] = {}
     for _ in range(ROUNDS_MAX):
         found = _judge(joins, [*standing, *map(_as_statement, relations.values())], active, now_ms)
@@ -56,12 +56,17 @@ def judge_log(
     raise RuntimeError("relations do not settle: the joins feed each other in a circle")
 
 
-def _standing(records: Iterable[RawRecord], guard: Guard, verdict: Verdict) -> list[Statement]:
+def _standing(
+    records: Iterable[RawRecord], joins: Sequence[Join], guard: Guard, verdict: Verdict
+) -> list[Statement]:
     """Of each record the statement of highest rank; of equal ones the one that the log holds first."""
     best: dict[tuple[str, str], Statement | Withdrawal] = {}
     for raw in records:
         try:
             record = guard.admit(raw)
+            if isinstance(record, Statement):
+                for join in joins:
+                    _keys(join, record)
         except BadRecordError as error:
             verdict.refused[error.reason] = verdict.refused.get(error.reason, 0) + 1
             continue
@@ -83,7 +88,7 @@ def _judge(
     views: dict[tuple[str, str], list[Statement]] = {}
     for statement in statements:
         for join in joins:
-            for key in {key for select in _selectors(join, statement) for key in select(statement.value)}:
+            for key in _keys(join, statement):
                 views.setdefault((join.name, key), []).append(statement)
     verdict, by_name = Verdict(), {join.name: join for join in joins}
     for (join_name, key), members in sorted(views.items()):
@@ -97,13 +102,15 @@ def _judge(
     return verdict
 
 
-def _selectors(join: Join, statement: Statement) -> list[Callable[[Mapping[str, Any]], Iterable[str]]]:
-    return [
-        taken.keys
+def _keys(join: Join, statement: Statement) -> set[str]:
+    """The keys under which a join files a statement; raises BadRecordError when one of them cannot be a key."""
+    return {
+        key
         for taken in join.inputs
         if taken.record_type == statement.record_type
         and (not taken.kind or taken.kind == statement.value["kind"])
-    ]
+        for key in filing_keys(taken.keys, statement)
+    }
 
 
 def _as_statement(relation: Proposal) -> Statement:

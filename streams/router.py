@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from streams.facts import FACT_HEADER, Filing, Presence, fact_key
 from streams.kernel import Join, Selector, Statement
-from streams.records import Guard, Withdrawal, source_of
+from streams.records import Guard, Withdrawal, filing_keys, source_of
 from xiezhi.contracts.naming import RELATION
-from xiezhi.errors import BadRecordError
+from xiezhi.errors import ConfigurationError
 from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore
 
@@ -78,12 +78,7 @@ class Router:
         found: dict[str, None] = {}
         for join, wanted, select in self._inputs.get(record.record_type, ()):
             if wanted == kind or not wanted:
-                for key in select(record.value):
-                    if _SEPARATOR in key or "|" in key:
-                        raise BadRecordError(
-                            "wrong_key", f"a join key must not contain control characters or |: {key!r}"
-                        )
-                    found[fact_key(join, key)] = None
+                found |= dict.fromkeys(fact_key(join, key) for key in filing_keys(select, record))
         return list(found)
 
     def _facts(
@@ -107,10 +102,17 @@ class Router:
 
 
 def selectors_fingerprint(joins: Sequence[Join]) -> str:
-    """Changes whenever a key selector may file a record elsewhere; stores filled by other selectors are refused."""
+    """Changes whenever a key selector may file a record elsewhere; stores filled by other selectors are refused.
+
+    Raises ConfigurationError for a selector whose source does not say all of what it does.
+    """
     told = hashlib.sha256()
     for join in joins:
         for taken in join.inputs:
+            if not inspect.isfunction(taken.keys) or taken.keys.__closure__ or taken.keys.__defaults__:
+                raise ConfigurationError(
+                    f"a selector of join {join.name!r} is not a plain function: its source alone must tell the keys"
+                )
             told.update(f"{join.name}|{taken.record_type}|{taken.kind}|".encode())
             told.update(inspect.getsource(taken.keys).encode())
     return told.hexdigest()
