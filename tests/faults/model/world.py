@@ -62,7 +62,9 @@ def sum_of_orders(view: View, parameters: Parameters, now_ms: int) -> Iterable[F
 
 def negative_order(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
     """Orders with a negative amount; the card's settle time holds them back."""
-    return [_hit({"order": o.record_id}, [o], {"total": o["amount"]}) for o in view.of(ORDER) if o["amount"] < 0]
+    return [
+        _hit({"order": o.record_id}, [o], {"total": o["amount"]}) for o in view.of(ORDER) if o["amount"] < 0
+    ]
 
 
 def receipt_missing(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
@@ -303,7 +305,9 @@ def record(
     ingested_ms: int | None = None,
 ) -> RawRecord:
     """A department's record as the log holds it; `fields` None withdraws it."""
-    value = None if fields is None else json.dumps({"record_id": record_id, **fields}, sort_keys=True).encode()
+    value = (
+        None if fields is None else json.dumps({"record_id": record_id, **fields}, sort_keys=True).encode()
+    )
     envelope = Envelope.create(
         source="urn:toy",
         type=topic,

@@ -1,0 +1,130 @@
+"""The guard admits what keeps its contract, and names a stable reason for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from streams.kernel import Source, Statement
+from streams.records import EMPTY_DIGEST, Guard, Withdrawal, digest
+from tests.faults.model.world import ACCOUNT, FUTURE_TOLERANCE_MS, GUARD, ORDER, START_MS, order, record
+from xiezhi.contracts.bus import ALERT
+from xiezhi.errors import BadRecordError, RegistryUnavailableError, UnknownSchemaError
+from xiezhi.log import RawRecord
+
+GOOD = record(ORDER, "o1", order("a", 5), version=3, partition=1, offset=9, ingested_ms=START_MS + 7)
+
+
+def _with_header(raw: RawRecord, name: str, value: bytes | None) -> RawRecord:
+    kept = [(header, held) for header, held in raw.headers if header != name]
+    return replace(raw, headers=[*kept, (name, value)])
+
+
+def _without_header(raw: RawRecord, name: str) -> RawRecord:
+    return replace(raw, headers=[each for each in raw.headers if each[0] != name])
+
+
+def test_a_record_becomes_a_statement_with_its_address_and_digest() -> None:
+    admitted = GUARD.admit(GOOD)
+    assert isinstance(admitted, Statement)
+    assert (admitted.record_type, admitted.record_id, admitted.version) == (ORDER, "o1", 3)
+    assert admitted.source == Source(ORDER, 1, 9, START_MS + 7)
+    assert admitted.value["amount"] == 5
+    assert admitted.digest == digest(GOOD.value or b"")
+    assert admitted.rank == (3, START_MS, admitted.event_id, admitted.digest)
+
+
+def test_a_null_value_is_a_withdrawal_as_of_its_version() -> None:
+    admitted = GUARD.admit(record(ORDER, "o1", None, version=4))
+    assert isinstance(admitted, Withdrawal)
+    assert (admitted.record_id, admitted.version, admitted.digest) == ("o1", 4, EMPTY_DIGEST)
+    statement = GUARD.admit(GOOD)
+    assert admitted.rank > statement.rank
+
+
+def test_the_same_statement_published_twice_has_the_same_rank() -> None:
+    again = replace(GOOD, offset=1000, ingested_ms=START_MS + 9999)
+    assert GUARD.admit(again).rank == GUARD.admit(GOOD).rank
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (replace(GOOD, key=None), "null_key"),
+        (replace(GOOD, key=b"o2"), "wrong_key"),
+        (replace(GOOD, key=b"\xff"), "wrong_key"),
+        (replace(GOOD, topic=ACCOUNT), "wrong_type"),
+        (replace(GOOD, headers=()), "missing_header"),
+        (_without_header(GOOD, "ce_id"), "missing_header"),
+        (_with_header(GOOD, "ce_id", b"17"), "malformed_header"),
+        (_with_header(GOOD, "ce_id", None), "malformed_header"),
+        (_with_header(GOOD, "ce_recordversion", b"-1"), "malformed_header"),
+        (_with_header(GOOD, "ce_time", b"2026-13-01T00:00:00.000Z"), "malformed_header"),
+        (replace(GOOD, headers=[*GOOD.headers, ("ce_subject", b"o1")]), "duplicate_header"),
+        (replace(GOOD, headers=[*GOOD.headers, *[(f"x{n}", b"") for n in range(64)]]), "malformed_header"),
+        (replace(GOOD, ingested_ms=START_MS - FUTURE_TOLERANCE_MS - 1), "time_ahead"),
+        (replace(GOOD, value=b"{"), "undecodable_avro"),
+        (replace(GOOD, value=b'{"record_id": "o2"}'), "wrong_key"),
+        (replace(GOOD, value=b"{}"), "wrong_key"),
+        (replace(GOOD, value=b""), "undecodable_avro"),
+    ],
+)
+def test_what_breaks_its_contract_is_refused_with_a_reason(raw: RawRecord, reason: str) -> None:
+    with pytest.raises(BadRecordError) as caught:
+        GUARD.admit(raw)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "truncated_frame"),
+        (b"\x00\x00", "truncated_frame"),
+        (b"\x01\x00\x00\x00\x01rest", "wrong_magic"),
+        (b"\x00\x00\x00\xff\xffrest", "unknown_schema"),
+        (b"\x00\x00\x00\x00\x01\x02", "undecodable_avro"),
+        (b"\x00\x00\x00\x00\x02", "wrong_type"),  # the relation's schema, on the topic of alerts
+    ],
+)
+def test_avro_that_is_not_the_topic_s_is_refused_with_a_reason(value: bytes, reason: str) -> None:
+    raw = record(ALERT.topic, "al", None)
+    with pytest.raises(BadRecordError) as caught:
+        GUARD.admit(replace(raw, value=value))
+    assert caught.value.reason == reason
+
+
+def test_a_time_ahead_within_the_tolerance_is_admitted() -> None:
+    GUARD.admit(replace(GOOD, ingested_ms=START_MS - FUTURE_TOLERANCE_MS))
+
+
+def test_a_withdrawal_is_held_to_key_and_time_like_any_record() -> None:
+    withdrawal = record(ORDER, "o1", None)
+    for broken in (
+        replace(withdrawal, key=b"o2"),
+        replace(withdrawal, ingested_ms=START_MS - FUTURE_TOLERANCE_MS - 1),
+    ):
+        with pytest.raises(BadRecordError):
+            GUARD.admit(broken)
+
+
+def test_a_registry_that_cannot_be_reached_is_nobody_s_bad_record() -> None:
+    guard = Guard(_raising(RegistryUnavailableError("down")), 0)
+    with pytest.raises(RegistryUnavailableError):
+        guard.admit(GOOD)
+
+
+def test_a_schema_that_the_registry_denies_is_a_bad_record() -> None:
+    guard = Guard(_raising(UnknownSchemaError("404")), 0)
+    with pytest.raises(BadRecordError) as caught:
+        guard.admit(GOOD)
+    assert caught.value.reason == "unknown_schema"
+
+
+def _raising(error: Exception) -> Callable[[str, bytes], Any]:
+    def decode(topic: str, data: bytes) -> Any:
+        raise error
+
+    return decode
