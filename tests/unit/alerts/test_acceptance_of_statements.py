@@ -34,7 +34,7 @@ def test_accepted_positions_grow_and_end_at_the_greatest(said: list[tuple[str, i
         assert max([held, *positions]) == max([held, *offered])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_schedules)
 def test_a_store_ends_in_the_same_state_for_every_schedule(schedule: list[list[tuple[str, int]]]) -> None:
     store = AlertStore.open("sqlite://")

@@ -1,0 +1,124 @@
+"""`xiezhi alerts` as people type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from consumers.alerts.cli import alerts
+from consumers.alerts.store import AlertStore
+from tests.alert_statements import statement
+from xiezhi.errors import StoreError
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AlertStore:
+    monkeypatch.setenv("XIEZHI_DATA_DIR", str(tmp_path))
+    opened = AlertStore.open(f"sqlite:///{tmp_path / 'alerts.sqlite3'}")
+    opened.apply(
+        [
+            statement("al_ab1", 1),
+            statement("al_ab2", 1, severity="red", handling="sealed", rule_id="P13"),
+            statement("al_c", 1, jurisdiction="330106000000"),
+        ],
+        {},
+        stored_ms=5,
+    )
+    opened.close()
+    return opened
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(alerts, arguments, catch_exceptions=False)
+
+
+def test_a_list_shows_alerts_newest_first_and_says_suspected(store: AlertStore) -> None:
+    result = run("list")
+    assert [line.split()[0] for line in result.output.splitlines()[1:4]] == ["al_c", "al_ab2", "al_ab1"]
+    assert "疑似" in result.output
+    assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--severity", "red"), ["al_ab2"]),
+        (("--handling", "sealed"), ["al_ab2"]),
+        (("--handling", "open"), ["al_c", "al_ab1"]),
+        (("--rule", "P13", "--rule", "C04"), ["al_c", "al_ab2", "al_ab1"]),
+        (("--jurisdiction", "3301"), ["al_c"]),
+        (("--state", "withdrawn"), []),
+        (("--limit", "1"), ["al_c"]),
+    ],
+)
+def test_a_list_is_narrowed_by_options(
+    store: AlertStore, options: tuple[str, ...], expected: list[str]
+) -> None:
+    lines = run("list", "--json", *options).output.splitlines()
+    assert [json.loads(line)["alert"]["record_id"] for line in lines] == expected
+
+
+def test_a_jurisdiction_that_is_no_code_is_refused(store: AlertStore) -> None:
+    result = run("list", "--jurisdiction", "Hangzhou")
+    assert result.exit_code == 2
+    assert "first digits" in result.output
+
+
+def test_an_alert_is_shown_by_the_unique_beginning_of_its_id(store: AlertStore) -> None:
+    assert "al_ab1" in run("show", "al_ab1", "--lang", "en").output
+    assert "330106000000" in run("show", "al_c").output
+    assert json.loads(run("show", "al_c", "--json").output)["alert"]["record_id"] == "al_c"
+
+
+def test_a_beginning_that_several_ids_share_is_refused_with_the_choices(store: AlertStore) -> None:
+    result = run("show", "al_ab")
+    assert result.exit_code == 2
+    assert "al_ab1, al_ab2" in result.output
+
+
+@pytest.mark.parametrize("unknown", ["nothing", "", "al_%"])
+def test_an_unknown_id_is_refused(store: AlertStore, unknown: str) -> None:
+    result = run("show", unknown)
+    assert result.exit_code == 2
+    assert "no alert has an id" in result.output
+
+
+def test_without_a_store_the_command_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XIEZHI_DATA_DIR", str(tmp_path))
+    with pytest.raises(StoreError, match="start the services"):
+        run("list")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_following_ends_cleanly_and_resumes(
+    store: AlertStore, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    from consumers.alerts import cli
+
+    written: list[str] = []
+    real = cli._as_json
+
+    def write_then_interrupt(stored: object) -> str:
+        if len(written) == 1:
+            os.kill(os.getpid(), number)
+        written.append(real(stored))  # type: ignore[arg-type]
+        return written[-1]
+
+    monkeypatch.setattr(cli, "_as_json", write_then_interrupt)
+    before = signal.getsignal(number)
+    result = run("follow", "--json", "--cursor", "desk", "--from-start")
+    assert result.exit_code == 0
+    assert [json.loads(line)["seq"] for line in result.output.splitlines()] == [1, 2]
+    assert signal.getsignal(number) is before
+
+
+def test_a_cursor_name_is_checked(store: AlertStore) -> None:
+    assert run("follow", "--cursor", "../x").exit_code == 2
