@@ -204,6 +204,7 @@ def producer_settings(settings: Settings, delivery_timeout_s: float = DELIVERY_T
         "queue.buffering.max.messages": 50_000,  # both bound memory when the broker is slower than the source
         "queue.buffering.max.kbytes": 131_072,
         "reconnect.backoff.max.ms": 1_000,  # the default of 10 s would outlast most restarts
+        "topic.metadata.propagation.max.ms": 10_000,  # topics are made beforehand: a missing one is a mistake
     }
 
 
