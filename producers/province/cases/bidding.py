@@ -33,7 +33,13 @@ def eighteen_days(scene: Scene) -> None:
 
 
 def _windowed(scene: Scene, window_days: int) -> None:
-    plan = Plan(bidders=_bidders(scene, 3), officials=officials(scene, 3), window_days=window_days)
+    """Deadline, bids and decision are the same days for every window: what differs is when it was announced."""
+    plan = Plan(
+        bidders=_bidders(scene, 3),
+        officials=officials(scene, 3),
+        published=25 - window_days,
+        window_days=window_days,
+    )
     scene.expect("P01", procedure_id=run_procedure(scene, plan).procedure_id)
 
 
