@@ -155,6 +155,9 @@ def _alert(active: ActiveRule, join: Join, view: View, finding: Finding) -> Prop
     card = active.card
     if not finding.subject or not finding.evidence:
         raise ValueError(f"a HIT of {active.rule.id} names no subject or no evidence")
+    _require(_are_texts(finding.subject), "a subject of texts")
+    _require(_is_jurisdiction(finding.jurisdiction), 'a jurisdiction of 12 digits or ""')
+    _require(isinstance(finding.office, str), "an office that is a text")
     content = {
         "rule_id": active.rule.id,
         "rule_version": card.version,
@@ -179,6 +182,11 @@ def _alert(active: ActiveRule, join: Join, view: View, finding: Finding) -> Prop
 
 
 def _relation(derivation: Derivation, join: Join, view: View, derived: Derived) -> Proposal:
+    _require(_are_texts(derived.attributes), "attributes that are texts")
+    _require(_is_jurisdiction(derived.jurisdiction), 'a jurisdiction of 12 digits or ""')
+    _require(0 <= derived.depth < 2**31, "a depth of 31 bits")
+    for instant in (derived.valid_from_ms, derived.valid_to_ms):
+        _require(instant is None or -(2**63) <= instant < 2**63, "instants of 64 bits")
     content = {
         "kind": derived.kind,
         "derivation": derivation.name,
@@ -197,10 +205,30 @@ def _relation(derivation: Derivation, join: Join, view: View, derived: Derived) 
 def _proposal(
     output_id: str, kind: OutputKind, owner: str, content: dict[str, Any], evidence: Iterable[Evidence]
 ) -> Proposal:
-    ordered = tuple(sorted(set(evidence), key=lambda e: (e.record_type, e.record_id, e.fields)))
+    # Two versions of one record may meet while a relation is on its way: without a total order the digest of such a
+    # moment would differ from process to process.
+    ordered = tuple(
+        sorted(
+            set(evidence), key=lambda e: (e.record_type, e.record_id, e.version, e.fields, e.digest, e.source)
+        )
+    )
     proven = [(e.record_type, e.record_id, e.version, e.event_id, e.digest, e.fields) for e in ordered]
     digest = hashlib.sha256(canonical([content, proven]).encode()).hexdigest()
     return Proposal(output_id, kind, owner, content, digest, ordered)
+
+
+def _require(holds: bool, expected: str) -> None:
+    """What the contracts cannot carry is the rule's failure, named as such: when sent, it would stop the judge."""
+    if not holds:
+        raise ValueError(f"expected {expected}")
+
+
+def _are_texts(texts: Mapping[str, str]) -> bool:
+    return all(isinstance(name, str) and isinstance(text, str) for name, text in texts.items())
+
+
+def _is_jurisdiction(code: str) -> bool:
+    return code == "" or (isinstance(code, str) and len(code) == 12 and code.isascii() and code.isdigit())
 
 
 def stable_id(kind: OutputKind, owner: str, key: str, identity: str) -> str:
