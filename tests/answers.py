@@ -10,22 +10,13 @@ from sqlalchemy import create_engine, text
 
 from schemas.catalogue import CONTRACTS
 from streams import history
-from streams.cards import load_pack
 from xiezhi.codec import Codec
-from xiezhi.contracts.naming import ALERT, RELATION, fact_topic
-from xiezhi.lag import Lags
+from xiezhi.contracts.naming import ALERT
 from xiezhi.log import LogReader
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
 Standing = dict[str, str]  # alert id -> content digest
-
-#: Every consumer group that a published record passes through, and what each must read.
-GROUPS = {
-    "xiezhi-router": [*(contract.topic for contract in CONTRACTS), RELATION],
-    "xiezhi-judge": [fact_topic(1)],
-    "xiezhi-alert-store": [ALERT],
-}
 
 
 @dataclass(slots=True)
@@ -94,18 +85,6 @@ def oracle(settings: Settings) -> Standing:
     verdict = history.oracle(settings, CONTRACTS)
     assert verdict.failed == {}
     return {alert_id: proposal.digest for alert_id, proposal in verdict.alerts.items()}
-
-
-def wait_until_settled(settings: Settings, timeout_s: float) -> None:
-    """Everything published has passed all groups, and every settle time that was running has run out."""
-    lags = Lags(settings.bootstrap_servers, GROUPS)
-    lags.wait_until_quiet(timeout_s)
-    settle_ms = 1000 * max(card.settle_seconds for card in load_pack("cn"))
-    with LogReader(settings.bootstrap_servers) as log:
-        since = history.latest_tick_ms(log, settings.generation)
-        while history.latest_tick_ms(log, settings.generation) <= since + settle_ms + 1000:
-            lags.wait_until_quiet(timeout_s)
-    lags.wait_until_quiet(timeout_s)
 
 
 def published_ids(settings: Settings) -> Counter[str]:

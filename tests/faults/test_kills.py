@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import GROUPS, oracle, published_ids, said, stored, wait_until_settled
+from deploy.settled import groups, wait_until_settled
+from tests.answers import oracle, published_ids, said, stored
 from tests.conftest import stack_settings
 from tests.load import Published, load
 from xiezhi.errors import BrokerUnavailableError
@@ -102,7 +103,7 @@ def _kill_with_uncommitted_input(stack: LocalStack, lags: Lags, name: str, timeo
 def test_kills_under_load_change_nothing(bus: tuple[LocalStack, Settings]) -> None:
     stack, settings = bus
     chance = random.Random(SEED)
-    lags = Lags(settings.bootstrap_servers, GROUPS)
+    lags = Lags(settings.bootstrap_servers, groups(settings))
     traffic = PacedLoad(settings, load(SEED, 4_000, int(time.time() * 1000)), RECORDS_PER_S)
     traffic.start()
     _watch_for(stack, 8.0)
@@ -128,7 +129,7 @@ def test_kills_under_load_change_nothing(bus: tuple[LocalStack, Settings]) -> No
     keeper = threading.Thread(target=_keep, args=(stack, watching), daemon=True)
     keeper.start()
     try:
-        wait_until_settled(settings, timeout_s=240.0)
+        wait_until_settled(settings, pack="cn", timeout_s=240.0)
     finally:
         watching.set()
         keeper.join()
