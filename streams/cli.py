@@ -12,6 +12,8 @@ import click
 from schemas.catalogue import CONTRACTS
 from streams import history
 from streams.cards import Card, code_hash, load_pack
+from streams.joins import JOINS
+from streams.rule_reference import render, render_all
 from streams.stage import now_ms
 from xiezhi.codec import Codec
 from xiezhi.contracts.activation import Activation
@@ -23,6 +25,7 @@ from xiezhi.settings import Settings
 
 SOURCE = "urn:xiezhi:rules"
 JURISDICTION_ALL = "000000000000"
+PACKS = ("generic", "cn")
 
 
 @click.group()
@@ -46,6 +49,21 @@ def list_rules(as_json: bool) -> None:
                 f"{rule_id:5} {state} {version:4} {activation['pack']:8} {card.severity:7} "
                 f"{card.title.zh} / {card.title.en}"
             )
+
+
+@rules.command("show")
+@click.argument("rule_id", required=False)
+@click.option("--all", "everything", is_flag=True, help="All rules, as docs/reference/rules.md.")
+def show_rules(rule_id: str | None, everything: bool) -> None:
+    """What a rule looks at, answers and can be told, in the packs of this machine. 规则说明"""
+    packs = {name: load_pack(name) for name in PACKS}
+    if everything:
+        click.echo(render_all(JOINS, packs), nl=False)
+        return
+    known = [card.id for card in packs[PACKS[0]]]
+    if rule_id not in known:
+        raise click.UsageError(f"name one of {', '.join(known)}, or --all")
+    click.echo(render(rule_id, JOINS, packs), nl=False)
 
 
 @rules.command("apply")
