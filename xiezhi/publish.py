@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -32,7 +33,8 @@ from xiezhi.settings import Settings
 DELIVERY_TIMEOUT_S = 120.0
 #: The broker's default limit of a batch. librdkafka's own default is smaller and would refuse lawful records.
 MESSAGE_BYTES_MAX = 1_048_588
-#: Failures kept one by one; beyond it they are only counted, or a dead broker would fill memory.
+#: Failures after which publishing stops until `flush` has said so, and how many are kept one by one: with a broker
+#: gone for good, every further record would only wait for its own time-out.
 FAILURES_MAX = 1_000
 _QUEUE_WAIT_S = 0.1
 
@@ -54,8 +56,8 @@ class Publisher:
     """Sends the records of one source. Use as a context manager, from one thread.
 
     `publish` and `withdraw` return before the broker has the record; it is durable once `flush` has returned
-    without an error, and leaving the context flushes. Delivery failures do not stop the records after them; they are
-    counted in `failed` and kept in `failures`.
+    without an error, and leaving the context flushes. Delivery failures do not stop the records after them, up to
+    FAILURES_MAX; they are counted in `failed`, the newest are in `failures`.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Publisher:
         self._sent = 0
         self.delivered = 0
         self.failed = 0
-        self.failures: list[Failure] = []
+        self.failures: deque[Failure] = deque(maxlen=FAILURES_MAX)
         self._reported = 0  # failures that flush() has already raised for
 
     def __enter__(self) -> Publisher:
@@ -110,7 +112,8 @@ class Publisher:
         """Send a record, an instance of the contract's model; `version` grows with every correction of it.
 
         Blocks only while the queue is full. Raises RecordRefusedError (nothing was sent), ConfigurationError and
-        RegistryUnavailableError (first record of a contract), DeliveryError (the queue does not move).
+        RegistryUnavailableError (first record of a contract), DeliveryError (the queue does not move, or too many
+        records failed).
         """
         if not isinstance(record, contract.model):
             raise TypeError(f"expected {contract.model.__name__}, got {type(record).__name__}")
@@ -151,6 +154,10 @@ class Publisher:
         )
 
     def _send(self, envelope: Envelope, value: bytes | None) -> None:
+        if self.failed - self._reported >= FAILURES_MAX:
+            raise DeliveryError(
+                f"{self.failed - self._reported:,} records were not delivered; no more are tried"
+            )
         span = _start_span(envelope)
         traceparent, tracestate = trace_context(span)
         headers = replace(envelope, traceparent=traceparent, tracestate=tracestate).to_headers()
@@ -179,15 +186,12 @@ class Publisher:
             if error is None:
                 self.delivered += 1
             else:
-                self._failed(Failure(envelope.type, envelope.subject, envelope.event_id, _explained(error)))
+                self.failed += 1
+                reason = _explained(error)
+                self.failures.append(Failure(envelope.type, envelope.subject, envelope.event_id, reason))
             _end_span(span, error, message)
 
         return report
-
-    def _failed(self, failure: Failure) -> None:
-        self.failed += 1
-        if len(self.failures) < FAILURES_MAX:
-            self.failures.append(failure)
 
 
 def producer_settings(settings: Settings, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from xiezhi.contracts.base import Classification, Contract, Record
 from xiezhi.contracts.types import Identifier, Instant, Minor
 from xiezhi.envelope import Envelope
 from xiezhi.errors import ConfigurationError, DeliveryError, RecordRefusedError
-from xiezhi.publish import MESSAGE_BYTES_MAX, Publisher
+from xiezhi.publish import FAILURES_MAX, MESSAGE_BYTES_MAX, Publisher
 from xiezhi.registry import InMemoryRegistry
 from xiezhi.settings import Settings
 
@@ -252,6 +252,27 @@ def test_records_that_no_broker_took_are_failures_and_leaving_says_so(
     publisher.publish(contract, payment("4"), occurred_ms=OCCURRED, jurisdiction=PLACE)
     with pytest.raises(DeliveryError, match="1 records"), publisher:
         pass
+
+
+def test_after_too_many_failures_no_more_records_are_tried(contract: Contract, codec: Codec) -> None:
+    publisher = Publisher(NOWHERE, source=SOURCE, codec=codec, delivery_timeout_s=0.3)
+    for number in range(FAILURES_MAX):
+        publisher.publish(contract, payment(f"{number}"), occurred_ms=OCCURRED, jurisdiction=PLACE)
+    with pytest.raises(DeliveryError, match="under way"):
+        publisher.flush(0)
+
+    def publish_on() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            publisher.publish(contract, payment("next"), occurred_ms=OCCURRED, jurisdiction=PLACE)
+            time.sleep(0.01)
+
+    with pytest.raises(DeliveryError, match="no more are tried"):
+        publish_on()
+    with pytest.raises(DeliveryError):
+        publisher.flush()
+    publisher.publish(contract, payment("after"), occurred_ms=OCCURRED, jurisdiction=PLACE)
+    assert len(publisher.failures) == FAILURES_MAX
 
 
 def test_a_deadline_ends_the_wait_for_reports(contract: Contract, codec: Codec) -> None:

@@ -129,7 +129,7 @@ class _Run:
     refused: RefusedRecords
     publisher: Publisher | None  # None: dry run
     accepted: int = 0
-    interruption: str = ""  # why the rest of the file was not tried
+    interruption: str = ""  # why not everything that was accepted is on the bus
 
     def publish(self, outcomes: Iterator[Publication | Refusal]) -> None:
         """Refused rows are written down, the rest is sent; a broker or registry that is away ends the run."""
@@ -140,10 +140,13 @@ class _Run:
                 if time.monotonic() - said_at > _PROGRESS_EVERY_S:
                     said_at = time.monotonic()
                     click.echo(f"… {self}", err=True)
-            if self.publisher:
-                self.publisher.flush()
         except (DeliveryError, RegistryUnavailableError) as error:
             self.interruption = str(error)
+        try:
+            if self.publisher:
+                self.publisher.flush()
+        except DeliveryError as error:
+            self.interruption = self.interruption or str(error)
 
     def _take(self, outcome: Publication | Refusal) -> None:
         if isinstance(outcome, Publication):
