@@ -279,6 +279,17 @@ def test_a_statement_may_replace_several(imported: Importer) -> None:
     assert [each["share_permille"] for each in done.ownership()] == [300]
 
 
+@pytest.mark.parametrize(("others", "taken_back"), [(["e1"], []), ([], [f"bods:{FATHER}"])])
+def test_a_company_stands_as_long_as_one_statement_tells_of_it(
+    imported: Importer, tmp_path: Path, others: list[str], taken_back: list[str]
+) -> None:
+    path = str(tmp_path / "index.db")
+    imported(*(entity(name, "1") for name in [*others, "e2"]), path=path)
+    done = imported(entity("e3", "2", replacesStatements=["e2"], statementDate="2021-01-01"), path=path)
+    assert set(done.standing()) == {f"bods:{SON}"}
+    assert [each.record_id for each in done.outcomes if isinstance(each, Withdrawn)] == taken_back
+
+
 def test_a_replaced_statement_that_is_absent_is_remarked_on(imported: Importer) -> None:
     done = imported(entity("a", "1"), entity("b", "2"), owns("o2", "a", "b", replacesStatements=["o1"]))
     assert sum(done.tally.remarks.values()) == 3  # and two entities without date
@@ -358,6 +369,15 @@ def test_statements_of_0_4_about_one_record_follow_each_other(imported: Importer
     )
     (left,) = done.ownership()
     assert (left["company_id"], left["holder_id"], left["share_permille"]) == (SON, FATHER, 500)
+
+
+def test_a_newer_statement_takes_back_also_when_it_stands_first_in_the_file(imported: Importer) -> None:
+    older = relationship(shares(75), {"type": "votingRights"})
+    newer = relationship(shares(50), number=2, statementDate="2024-02-02")
+    done = imported(newer, older, company("a", "1"), company("b", "2"))
+    (taken_back,) = [outcome.record_id for outcome in done.outcomes if isinstance(outcome, Withdrawn)]
+    assert taken_back.endswith(":control")
+    assert [each["share_permille"] for each in done.ownership()] == [500]
 
 
 def test_a_closed_relationship_ends_on_the_day_it_was_closed(imported: Importer) -> None:

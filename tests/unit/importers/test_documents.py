@@ -75,6 +75,15 @@ def test_lines_are_numbered_and_a_bad_one_costs_itself_alone(read: Any) -> None:
     assert only_values(elements)[2:] == [{"a": 2}, {"a": 3}]
 
 
+@pytest.mark.parametrize("offset", range(-6, 3))
+def test_no_border_between_two_reads_is_seen(read: Any, offset: int) -> None:
+    text = "x" * (64 * 1024 + offset) + '\\"\\' + "\u5203" * 3
+    assert only_values(read(json.dumps([text, {text: [text]}], indent=0, ensure_ascii=False).encode())) == [
+        text,
+        {text: [text]},
+    ]
+
+
 def test_a_bad_element_of_a_document_costs_itself_alone(read: Any) -> None:
     elements = read(b'{"releases": [\n{"a": 1},\n{"a": 2, "a": 3},\n{"a": NaN},\n{"a": "\xff"},\n{"a": 4}]}')
     values = only_values(elements)
