@@ -162,13 +162,16 @@ def replay(
     *,
     on_result: Callable[[Replayed], None],
 ) -> None:
-    """Send each record once more and note it. `producer` and `letters` (stage REPLAY_STAGE) belong together.
+    """Send each record once more, in the order in which they first stood in the log, and note it.
+
+    `producer` and `letters` (of stage REPLAY_STAGE) belong together.
 
     A record that was sent, but not noted, still waits and may be sent again. Raises DeliveryError when notes are
     not accepted, ConfigurationError, RegistryUnavailableError.
     """
-    for start in range(0, len(records), _CHUNK_RECORDS):
-        chunk = records[start : start + _CHUNK_RECORDS]
+    ordered = sorted(records, key=_place)
+    for start in range(0, len(ordered), _CHUNK_RECORDS):
+        chunk = ordered[start : start + _CHUNK_RECORDS]
         reports = _deliver(producer, [(record.origin, _sender(record, producer)) for record in chunk])
         sent = [record for record in chunk if reports[record.origin] == ""]
         notes = _deliver(producer, [(record.origin, _noter(record, letters)) for record in sent])
@@ -177,6 +180,11 @@ def replay(
         failed = [error for error in notes.values() if error]
         if failed:
             raise DeliveryError(f"sent, but {len(failed)} notes of it were not accepted: {failed[0]}")
+
+
+def _place(record: DeadRecord) -> tuple[str, int, int]:
+    first = record.letters[0].content.source
+    return first.topic, first.partition, first.offset
 
 
 Send = Callable[[Callable[[Any, Any], None]], None]

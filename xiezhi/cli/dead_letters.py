@@ -181,15 +181,20 @@ def _send(settings: Settings, records: Sequence[DeadRecord]) -> int:
     )
     codec = Codec(ConfluentRegistry(settings.registry_url))
     letters = DeadLetters(producer, codec, stage=REPLAY_STAGE, limit_per_minute=sys.maxsize, clock=_now_ms)
-    results: list[Replayed] = []
-    replay(records, producer, letters, on_result=results.append)
-    failed = [each for each in results if each.error]
-    for each in failed:
-        click.echo(f"not sent {clean(each.record.origin)}: {clean(each.error)}", err=True)
-    click.echo(
-        f"sent {len(results) - len(failed)}, not sent {len(failed)}; what fails again comes back to this list"
-    )
-    return len(failed)
+    outcome: Counter[bool] = Counter()
+
+    def report(result: Replayed) -> None:
+        outcome[not result.error] += 1
+        if result.error:
+            click.echo(f"not sent {clean(result.record.origin)}: {clean(result.error)}", err=True)
+
+    try:
+        replay(records, producer, letters, on_result=report)
+    finally:
+        click.echo(
+            f"sent {outcome[True]}, not sent {outcome[False]}; what fails again comes back to this list"
+        )
+    return outcome[False]
 
 
 def _read(settings: Settings, wanted: Wanted) -> list[DeadRecord]:
