@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from schemas.catalogue import CONTRACTS
 from streams import history
 from streams.cards import load_pack
-from xiezhi.contracts.naming import ALERT, RELATION, fact_topic
+from streams.clock import passed_by
+from streams.stage import now_ms
+from xiezhi.contracts.naming import ALERT
 from xiezhi.lag import Lags, PartitionLag
 from xiezhi.log import LogReader
 from xiezhi.settings import Settings
@@ -17,11 +18,7 @@ Look = Callable[[Sequence[PartitionLag]], None]
 
 def groups(settings: Settings) -> dict[str, list[str]]:
     """Every consumer group that a published record passes through, and what each must read."""
-    return {
-        "xiezhi-router": [*(contract.topic for contract in CONTRACTS), RELATION],
-        "xiezhi-judge": [fact_topic(settings.generation)],
-        "xiezhi-alert-store": [ALERT],
-    }
+    return {**passed_by(settings), "xiezhi-alert-store": [ALERT]}
 
 
 def wait_until_settled(
@@ -29,14 +26,13 @@ def wait_until_settled(
 ) -> None:
     """Return once everything published is routed, judged and stored, relations and settle times included.
 
-    A settle time has run out once a tick later than it is judged; ticks are records, so this waits for offsets, never
-    for time to pass. `look` is called a few times a second. Raises XiezhiError naming what is behind.
+    A settle time has run out once a tick says so; ticks are records, so this waits for offsets, never for time to
+    pass. `look` is called a few times a second. Raises XiezhiError naming what is behind.
     """
     lags = Lags(settings.bootstrap_servers, groups(settings))
     lags.wait_until_quiet(timeout_s, look)
-    settle_ms = 1000 * max(card.settle_seconds for card in load_pack(pack))
+    settled_ms = now_ms() + 1000 * max(card.settle_seconds for card in load_pack(pack))
     with LogReader(settings.bootstrap_servers) as log:
-        since = history.latest_tick_ms(log, settings.generation)
-        while history.latest_tick_ms(log, settings.generation) <= since + settle_ms + 1000:
+        while history.latest_tick_ms(log, settings.generation) < settled_ms:
             lags.wait_until_quiet(timeout_s, look)
     lags.wait_until_quiet(timeout_s, look)

@@ -1,8 +1,11 @@
 """The clock: puts time and rule activations into the log, on every fact partition.
 
-Ticks are the only `now` a judge knows, so that a replay sees the same one. Activations are copied from their own topic,
-with their offset there, so that repeats and a second clock change nothing. On start the last activation of every rule
-is sent again.
+Ticks are the only `now` a judge knows, so that a replay sees the same one. A tick does not say what a wall clock shows
+but a low watermark: the instant up to which everything that was ingested has been routed and judged. So a settle time
+or a deadline never runs out while the record that would excuse somebody is still on its way through the bus.
+
+Activations are copied from their own topic, with their offset there, so that repeats and a second clock change nothing.
+On start the last activation of every rule is sent again.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from schemas.catalogue import CONTRACTS
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.stage import now_ms, producer_options
-from xiezhi.contracts.naming import ACTIVATION, fact_topic
-from xiezhi.errors import DeliveryError
+from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
+from xiezhi.errors import BrokerUnavailableError, DeliveryError
+from xiezhi.lag import Lags
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.settings import Settings
 
@@ -30,11 +35,41 @@ LOOK_INTERVAL_S = 0.5
 FLUSH_TIMEOUT_S = 60.0
 
 
+class LowWatermark:
+    """The instant up to which everything ingested has passed the groups that `lags` watches.
+
+    A snapshot of all ends is reached once every group has committed up to it; then a new one is taken. `clock` and
+    the brokers are taken to agree on time to within the shortest settle time in use.
+    """
+
+    def __init__(self, lags: Lags, clock: Callable[[], int]) -> None:
+        self._lags, self._clock = lags, clock
+        self._ends: dict[tuple[str, str, int], int] = {}
+        self._taken_ms = self._reached_ms = 0
+
+    def read(self) -> int:
+        """Look once; milliseconds since 1970 UTC, 0 before the first snapshot is reached."""
+        looked_ms = self._clock()
+        now = {(one.group, one.topic, one.partition): one for one in self._lags.read()}
+        if all(place in now and now[place].committed >= end for place, end in self._ends.items()):
+            self._reached_ms = self._taken_ms
+            self._taken_ms = looked_ms
+            self._ends = {place: one.end for place, one in now.items()}
+        return self._reached_ms
+
+
 class Clock:
     """Broadcasts to all partitions of the live fact topic. `clock` gives milliseconds since 1970 UTC."""
 
-    def __init__(self, settings: Settings, log: LogReader, producer: Any, clock: Callable[[], int]) -> None:
-        self._log, self._producer, self._clock = log, producer, clock
+    def __init__(
+        self,
+        settings: Settings,
+        log: LogReader,
+        watermark: LowWatermark,
+        producer: Any,
+        clock: Callable[[], int],
+    ) -> None:
+        self._log, self._watermark, self._producer, self._clock = log, watermark, producer, clock
         self._topic = fact_topic(settings.generation)
         self._interval_ms = int(settings.tick_interval_s * 1000)
         self._next_activation = 0
@@ -54,7 +89,7 @@ class Clock:
                 self._broadcast(ACTIVATION_KEY, raw.value, sequence)
         now = self._clock()
         if now >= self._next_tick_ms:
-            self._broadcast(TICK_KEY, json.dumps({"now_ms": now}).encode(), [])
+            self._broadcast(TICK_KEY, json.dumps({"now_ms": self._watermark.read()}).encode(), [])
             self._next_tick_ms = now - now % self._interval_ms + self._interval_ms
         self._deliver()
 
@@ -80,13 +115,25 @@ class Clock:
             )
 
 
+def passed_by(settings: Settings) -> dict[str, list[str]]:
+    """The groups that a record passes before an answer takes it into account, and what each reads."""
+    return {
+        "xiezhi-router": [*(contract.topic for contract in CONTRACTS), RELATION],
+        "xiezhi-judge": [fact_topic(settings.generation)],
+    }
+
+
 def run(settings: Settings) -> None:
     """Tick until TERM or Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with LogReader(settings.bootstrap_servers) as log:
-        clock = Clock(settings, log, Producer(producer_options(settings)), now_ms)
+        watermark = LowWatermark(Lags(settings.bootstrap_servers, passed_by(settings)), now_ms)
+        clock = Clock(settings, log, watermark, Producer(producer_options(settings)), now_ms)
         logger.info("ticking every %s s", settings.tick_interval_s)
         while not stop.wait(LOOK_INTERVAL_S):
-            clock.step()
+            try:
+                clock.step()
+            except BrokerUnavailableError as error:
+                logger.warning("no tick: %s", error)

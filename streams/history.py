@@ -48,12 +48,22 @@ def active_rules(log: LogReader, codec: Codec) -> dict[str, ActiveRule]:
 
 def latest_tick_ms(log: LogReader, generation: int) -> int:
     """The largest tick on the fact topic; 0 before the first."""
-    topic, latest = fact_topic(generation), 0
-    for partition in range(log.partitions(topic)):
-        for chunk in log.read(topic, partition, 0):
+    topic = fact_topic(generation)
+    return max((_latest_tick_ms(log, topic, number) for number in range(log.partitions(topic))), default=0)
+
+
+def _latest_tick_ms(log: LogReader, topic: str, partition: int) -> int:
+    """Ticks grow, so the last one counts: look further and further back from the end."""
+    low, high = log.range(topic, partition)
+    window, latest = 500, 0
+    while not latest:
+        for chunk in log.read(topic, partition, max(low, high - window), high):
             for raw in chunk:
                 if raw.key == TICK_KEY and raw.value is not None:
                     latest = max(latest, int(json.loads(raw.value)["now_ms"]))
+        if window >= high - low:
+            break
+        window *= 10
     return latest
 
 

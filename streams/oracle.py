@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.evaluation import ActiveRule, OutputKind, Proposal, evaluate_view
+from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
 from streams.kernel import Evidence, Join, Outcome, Source, Statement, View
 from streams.records import Guard, Withdrawal, filing_keys
 from xiezhi.contracts.naming import RELATION
@@ -44,8 +44,9 @@ def judge_log(
     verdict = Verdict()
     standing = _standing(records, joins, guard, verdict)
     relations: dict[str, Proposal] = {}
+    answers = _Answers(joins, active, now_ms)
     for _ in range(ROUNDS_MAX):
-        found = _judge(joins, [*standing, *map(_as_statement, relations.values())], active, now_ms)
+        found = _judge(joins, [*standing, *map(_as_statement, relations.values())], answers)
         settled = {key: one.digest for key, one in found.relations.items()} == {
             key: one.digest for key, one in relations.items()
         }
@@ -81,19 +82,35 @@ def _standing(
     return [record for record in best.values() if isinstance(record, Statement)]
 
 
-def _judge(
-    joins: Sequence[Join], statements: Iterable[Statement], active: Mapping[str, ActiveRule], now_ms: int
-) -> Verdict:
+class _Answers:
+    """Evaluates views; a view whose members are the same as in the round before has the same answer."""
+
+    def __init__(self, joins: Sequence[Join], active: Mapping[str, ActiveRule], now_ms: int) -> None:
+        self._joins = {join.name: join for join in joins}
+        self._active, self._now_ms = active, now_ms
+        self._known: dict[tuple[str, str], tuple[frozenset[tuple[str, str]], Evaluation]] = {}
+
+    def of(self, place: tuple[str, str], members: Sequence[Statement]) -> Evaluation:
+        content = frozenset((one.record_id, one.digest) for one in members)
+        known = self._known.get(place)
+        if known is None or known[0] != content:
+            join, key = place
+            evaluation = evaluate_view(self._joins[join], View(key, members), self._active, self._now_ms)
+            self._known[place] = known = (content, evaluation)
+        return known[1]
+
+
+def _judge(joins: Sequence[Join], statements: Iterable[Statement], answers: _Answers) -> Verdict:
     """One round: file every statement, evaluate every view once."""
     views: dict[tuple[str, str], list[Statement]] = {}
     for statement in statements:
         for join in joins:
             for key in _keys(join, statement):
                 views.setdefault((join.name, key), []).append(statement)
-    verdict, by_name = Verdict(), {join.name: join for join in joins}
-    for (join_name, key), members in sorted(views.items()):
-        result = evaluate_view(by_name[join_name], View(key, members), active, now_ms)
-        verdict.failed |= {f"{owner} at {join_name}|{key}": why for owner, why in result.failed.items()}
+    verdict = Verdict()
+    for place, members in sorted(views.items()):
+        result = answers.of(place, members)
+        verdict.failed |= {f"{owner} at {'|'.join(place)}": why for owner, why in result.failed.items()}
         for outcome in result.outcomes:
             verdict.outcomes[outcome] = verdict.outcomes.get(outcome, 0) + 1
         for proposal in result.proposals.values():
