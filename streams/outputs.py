@@ -15,7 +15,7 @@ from streams.evaluation import OutputKind
 from streams.judge import Output, Said
 from xiezhi.contracts.bus import ALERT, RELATION
 from xiezhi.envelope import Envelope
-from xiezhi.errors import BadRecordError
+from xiezhi.errors import BadRecordError, UnknownSchemaError
 from xiezhi.log import RawRecord
 
 SAID_HEADER = "xz_said"
@@ -78,12 +78,19 @@ def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
     kind = OutputKind.ALERT if raw.topic == ALERT.topic else OutputKind.RELATION
     content = ""
     if digest and raw.value is not None:
-        value = dict(decode(raw.topic, raw.value))
+        value = _decoded(raw.topic, raw.value, decode)
         evidence = value.pop("evidence")
         for added in ("record_id", "state", "content_digest", "position", "times"):
             value.pop(added, None)
         content = json.dumps({"content": value, "evidence": evidence})
     return output_id, view, Said(kind, owner, position, digest, content)
+
+
+def _decoded(topic: str, data: bytes, decode: Decode) -> dict[str, Any]:
+    try:
+        return dict(decode(topic, data))
+    except UnknownSchemaError as error:
+        raise BadRecordError("unknown_schema", str(error)) from error
 
 
 def _value(output: Output) -> dict[str, Any]:
