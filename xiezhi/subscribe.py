@@ -102,7 +102,7 @@ class Subscriber:
         self._on_bad_record = on_bad_record or _warn
         self._codec = Codec(registry or ConfluentRegistry(settings.registry_url))
         self._cursor = SubscriberCursor(settings.data_dir / "subscribers" / f"{name}.sqlite3")
-        self._consumer = Consumer(_consumer_options(settings, name))
+        self._consumer = Consumer(_consumer_options(settings, name), logger=logger)
         self._progress = Progress()
         self._retry: RawRecord | None = None  # read, but the registry did not answer
         try:

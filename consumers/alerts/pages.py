@@ -10,7 +10,7 @@ from typing import Any
 
 from consumers.alerts.statement import Stored
 from consumers.alerts.texts import Lang, text, versions
-from xiezhi.cli.terminal import clean, instant, pairs, table
+from xiezhi.cli.terminal import clean, instant, pad, pairs, table, width
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.evidence import EvidenceRef
 
@@ -29,8 +29,8 @@ def line(stored: Stored, lang: Lang) -> str:
     words = [
         instant(stored.statement.said_ms),
         text("label", "alert", lang),
-        _value(alert.severity, lang),
-        _value(alert.state, lang),
+        _aligned(alert.severity, ("red", "orange", "yellow"), lang),
+        _aligned(alert.state, ("raised", "changed", "withdrawn"), lang),
         *([_value("sealed", lang)] if alert.handling == "sealed" else []),
         alert.rule_id,
         alert.jurisdiction or "-",
@@ -166,6 +166,10 @@ def to_object(stored: Stored) -> dict[str, Any]:
         "traceparent": statement.traceparent,
         "alert": statement.alert.model_dump(mode="json"),
     }
+
+
+def _aligned(name: str, among: Sequence[str], lang: Lang) -> str:
+    return pad(_value(name, lang), max(width(_value(each, lang)) for each in among))
 
 
 def _value(name: str, lang: Lang) -> str:

@@ -157,13 +157,13 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     """Build everything, then run until `stopping` is set."""
     store = open_store(settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    producer = Producer(_producer_options(settings))
+    producer = Producer(_producer_options(settings), logger=logger)
     letters = DeadLetters(
         producer, codec, stage=STAGE, limit_per_minute=settings.dead_letters_per_minute_max, clock=now_ms
     )
     service: AlertStoreService  # built from the consumer whose reports it takes
     reports = {"on_commit": lambda *report: service.committed(*report)}
-    consumer = Consumer({**_consumer_options(settings), **reports})
+    consumer = Consumer({**_consumer_options(settings), **reports}, logger=logger)
     service = AlertStoreService(
         consumer=consumer,
         codec=codec,

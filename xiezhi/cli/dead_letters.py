@@ -5,6 +5,7 @@ Lists never show a record's content; `show` does, made harmless for the terminal
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import time
@@ -177,7 +178,8 @@ def _send(settings: Settings, records: Sequence[DeadRecord]) -> int:
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "message.max.bytes": MESSAGE_BYTES_MAX,
-        }
+        },
+        logger=logging.getLogger(__name__),
     )
     codec = Codec(ConfluentRegistry(settings.registry_url))
     letters = DeadLetters(producer, codec, stage=REPLAY_STAGE, limit_per_minute=sys.maxsize, clock=_now_ms)
