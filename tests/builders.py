@@ -11,6 +11,7 @@ import json
 import random
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal, cast
@@ -18,7 +19,7 @@ from typing import Any, Literal, cast
 from streams.cards import Card, load_pack, render
 from streams.evaluation import ActiveRule, Proposal
 from streams.joins import JOINS
-from streams.kernel import Finding, Outcome, Source, Statement, View
+from streams.kernel import Finding, Outcome, Parameters, Source, Statement, View
 from streams.oracle import Verdict, judge_log
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.types import to_day, to_instant_ms
@@ -146,10 +147,24 @@ class _AsIs:
         return record
 
 
-def judge(statements: Iterable[Statement], *, pack: Pack = "generic", now: str | int = LATE) -> Verdict:
+def with_parameters(rule_id: str, **values: Any) -> Mapping[str, ActiveRule]:
+    """The rules of the generic pack, one of them with other parameters."""
+    rules = active_rules()
+    entries = {name: [{"value": value}] for name, value in values.items()}
+    return {**rules, rule_id: replace(rules[rule_id], parameters=Parameters(entries))}
+
+
+def judge(
+    statements: Iterable[Statement],
+    *,
+    pack: Pack = "generic",
+    now: str | int = LATE,
+    active: Mapping[str, ActiveRule] | None = None,
+) -> Verdict:
     """Everything that stands after these statements, relations of every depth included. No rule may fail."""
     log = cast(Any, list(statements))
-    verdict = judge_log(log, JOINS, active_rules(pack), cast(Any, _AsIs()), instant(now))
+    rules = active_rules(pack) if active is None else active
+    verdict = judge_log(log, JOINS, rules, cast(Any, _AsIs()), instant(now))
     assert not verdict.failed
     return verdict
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.kernel import Outcome, Statement
 from tests.builders import day, findings, only, outcome, person
@@ -77,3 +79,39 @@ def test_a_hit_tells_the_heaviest_day() -> None:
     assert found.numbers["since_on"] == day("2026-05-15")
     assert found.office == BUYER
     assert {one.record_id for one in found.evidence} == {"h", "a0", "a1", "a2", "a3", "a4"}
+
+
+periods = st.tuples(st.integers(0, 8), st.integers(1, 4))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(periods, st.integers(0, 3), st.sampled_from(["330106", "330108"])), max_size=6),
+    st.lists(periods, max_size=2),
+)
+def test_agrees_with_looking_at_every_day(
+    drawn: list[tuple[tuple[int, int], int, str]], posts: list[tuple[int, int]]
+) -> None:
+    records = [
+        assigned(f"a{n}", "x", f"p{project}", "2026-01-01", jurisdiction=f"{county}000000", **_span(period))
+        for n, (period, project, county) in enumerate(drawn)
+    ] + [appointed(f"h{n}", "x", **_span(period)) for n, period in enumerate(posts)]
+    heaviest = max(
+        len({project for period, project, at in drawn if at == county and day in range(*_ends(period))})
+        for county in ("330106", "330108")
+        for day in range(13)
+        if any(day in range(*_ends(post)) for post in posts) or not posts
+    )
+    found = only(findings("H05", KEY, records))
+    assert (found.outcome is Outcome.HIT) == (bool(posts) and heaviest >= 3)
+    if found.outcome is Outcome.HIT:
+        assert found.numbers["projects"] == heaviest
+
+
+def _ends(period: tuple[int, int]) -> tuple[int, int]:
+    return period[0], sum(period)
+
+
+def _span(period: tuple[int, int]) -> dict[str, Any]:
+    begin, end = _ends(period)
+    return {"valid_from": begin, "valid_to": end}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.kernel import Outcome, Statement
-from tests.builders import alerts, company, day, judge, person
+from tests.builders import alerts, company, day, judge, person, with_parameters
 from tests.records import BUYER, announced, bid, holds
 
 TOP = person("top")
@@ -156,3 +156,10 @@ def test_a_register_that_links_everybody_is_not_believed() -> None:
     names = [f"n{number}" for number in range(33)]
     records = [bid(name, name) for name in names] + [holds(f"h-{name}", TOP, name) for name in names]
     assert said(records) == {(Outcome.INSUFFICIENT_DATA, "too_many_to_judge")}
+
+
+def test_parties_left_aside_link_nobody() -> None:
+    records = [*procedure(), holds("x", TOP, "a"), holds("y", TOP, "b")]
+    assert reasons(records) == ["common_controller"]
+    aside = with_parameters("P12", share_permille_min=250, controllers_left_aside=[TOP])
+    assert [one for one in judge(records, active=aside).alerts.values() if one.owner == "P12"] == []
