@@ -105,7 +105,9 @@ def _options(form: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 @import_.command()
 @_options("ocds")
 def ocds(**given: Any) -> None:
-    """Import OCDS 1.1 FILES: releases, release packages, record packages, or JSON Lines of them (- is stdin).
+    """Import procurement data in OCDS 1.1.
+
+    FILES hold releases, release packages or record packages, or any of them as JSON Lines; - is standard input.
 
     Exit code: 0 everything was sent, 1 something was refused, 2 some records were not delivered.
     导入 OCDS 1.1 采购数据。
@@ -132,7 +134,9 @@ def ocds(**given: Any) -> None:
     help="Keep in this file what statement ids mean, for later files that refer to or replace them.",
 )
 def bods(token_key: Path, index_file: str, **given: Any) -> None:
-    """Import BODS 0.1 to 0.4 FILES: statements as a JSON array or JSON Lines (- is stdin).
+    """Import beneficial ownership in BODS 0.1 to 0.4.
+
+    FILES hold statements as a JSON array or as JSON Lines; - is standard input.
 
     Exit code: 0 everything was sent, 1 something was refused, 2 some records were not delivered.
     导入 BODS 受益所有权数据。
