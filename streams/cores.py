@@ -49,6 +49,7 @@ class JudgeCore:
     def __init__(self, judge: Judge, partition: int, encode: Encode, decode: Decode, clock: Clock) -> None:
         self._judge, self._partition = judge, partition
         self._encode, self._decode, self._clock = encode, decode, clock
+        self._speaking = False  # only from the first batch on: by then it has been told all that was said
 
     @property
     def store(self) -> KeyedStore:
@@ -59,11 +60,12 @@ class JudgeCore:
 
     def process(self, records: Sequence[RawRecord]) -> Work:
         work = Work()
+        self._speaking = True
         outputs = self._judge.apply(records, lambda raw, error: work.bad.append((raw, error)))
         return self._say(work, outputs)
 
     def adopt(self, records: Sequence[RawRecord]) -> Work:
-        """Take in what the output partitions hold; what others said is judged again."""
+        """Take in what the output partitions hold; what others said is judged again, at the latest by `process`."""
         work = Work()
         for raw in records:
             self._judge.note_outputs_read(raw.topic, raw.offset + 1)
@@ -73,7 +75,10 @@ class JudgeCore:
                 work.bad.append((raw, error))  # not written by a judge
             else:
                 self._judge.adopt(output_id, view, said)
-        return self._say(work, self._judge.evaluate())
+        if self._speaking:
+            return self._say(work, self._judge.evaluate())
+        self._judge.postpone()
+        return work
 
     def outputs_read(self, topic: str) -> int:
         """The next offset to read of this partition of an output topic."""

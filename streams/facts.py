@@ -75,9 +75,8 @@ def sequence_of(headers: Headers) -> int:
     return int(found)
 
 
-def filing_header(headers: Headers) -> bytes | None:
-    """The raw `xz_fact` header; it is the last one a router adds, so the search starts at the end."""
-    for name, value in reversed(headers):
-        if name == FACT_HEADER:
-            return value
-    return None
+def split_filing(headers: Headers) -> tuple[bytes | None, Headers]:
+    """(raw `xz_fact`, the headers that the record came with). The router's own is the last one, others do not count."""
+    if not headers or headers[-1][0] != FACT_HEADER:
+        return None, headers
+    return headers[-1][1], headers[:-1]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.evaluation import ActiveRule, Elsewhere, Evaluation, OutputKind, evaluate_view
-from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, filing_header, sequence_of
+from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, sequence_of, split_filing
 from streams.kernel import Evidence, Join, Statement, View
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
@@ -27,7 +27,7 @@ from xiezhi.store import KeyedStore
 #: Views kept decoded per partition. Without a bound memory grows with the number of keys; a miss costs ~10 µs.
 VIEWS_CACHED_MAX = 50_000
 
-_CONTROL, _TIMERS = b"#control", b"#timers"
+_CONTROL, _TIMERS, _UNJUDGED = b"#control", b"#timers", b"#unjudged"
 _META, _FACT, _SAID = b"m", b"f", b"s"
 _NOW, _ACTIVATION, _OUTPUT_NEXT = b"now", b"activation|", b"output|"
 #: Bits of a position that hold the offset; the generation is above them, and both fit a 53-bit record version.
@@ -152,7 +152,9 @@ class Judge:
                 self._install(row.removeprefix(_ACTIVATION).decode(), raw, int(position), int(sequence))
         self._timers = [_timer_from_row(row) for row in store.load(_TIMERS)]
         heapq.heapify(self._timers)
+        self._reached = position_of(judging.generation, store.next_offset) - 1  # of the last record read
         self._dirty: dict[str, None] = {}
+        self._postponed = {row.decode(): None for row in store.load(_UNJUDGED)}
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -166,49 +168,47 @@ class Judge:
         """
         outputs: list[Output] = []
         for raw in records:
-            if raw.key == TICK_KEY:
+            if raw.key in (TICK_KEY, ACTIVATION_KEY):
                 outputs += self.evaluate()
-                self._tick(raw)
-            elif raw.key == ACTIVATION_KEY:
-                outputs += self.evaluate()
-                self._activation(raw)
-            else:
-                try:
-                    self._merge(raw)
-                except BadRecordError as error:
-                    bad(raw, error)
+            self._take(raw, bad)
         return outputs + self.evaluate()
 
     def restore(self, records: Iterable[RawRecord]) -> None:
         """Merge without evaluating: the touched keys are left for the next `evaluate`."""
-        self._merge_only(records)
+        for raw in records:
+            self._take(raw, lambda *_: None)  # it went to the dead letters when it was first read
+        self.postpone()
+
+    def postpone(self) -> None:
+        """Leave the touched keys for the next `evaluate`, durably with the current batch: a judge that dies before it
+        would otherwise never set their timers, nor take back what a zombie said about them."""
         for view in self._dirty:
             self._write_meta(
                 view, self._key(view)
-            )  # so that a view may leave the cache before it is evaluated
+            )  # so that the view may leave the cache before it is evaluated
+            if view not in self._postponed:
+                self.store.put(_UNJUDGED, view.encode(), b"")
+        self._postponed.update(self._dirty)
+        self._dirty.clear()
         self._shrink()
 
-    def _merge_only(self, records: Iterable[RawRecord]) -> None:
-        for raw in records:
-            if raw.key == TICK_KEY:
-                self._tick(raw)
-            elif raw.key == ACTIVATION_KEY:
-                self._activation(raw)
-            else:
-                try:
-                    self._merge(raw)
-                except BadRecordError:
-                    continue  # it went to the dead letters when it was first read
+    def _take(self, raw: RawRecord, bad: Callable[[RawRecord, BadRecordError], None]) -> None:
+        if raw.key == TICK_KEY:
+            self._tick(raw)
+        elif raw.key == ACTIVATION_KEY:
+            self._activation(raw)
+        else:
+            try:
+                self._merge(raw)
+            except BadRecordError as error:
+                bad(raw, error)
+        self._reached = position_of(self._judging.generation, raw.offset)
 
     def _merge(self, raw: RawRecord) -> None:
-        header = filing_header(raw.headers)
+        header, headers = split_filing(raw.headers)
         if raw.key is None or header is None or raw.value is None:
             raise BadRecordError("not_a_fact", "a fact has a key, a value and a filing header")
-        filing, envelope, view = (
-            Filing.from_bytes(header),
-            Envelope.from_headers(raw.headers),
-            raw.key.decode(),
-        )
+        filing, envelope, view = Filing.from_bytes(header), Envelope.from_headers(headers), _view(raw.key)
         key = self._key(view)
         rank = (envelope.version, envelope.occurred_ms, envelope.event_id, filing.digest)
         slot = (filing.source.topic, envelope.subject)
@@ -312,7 +312,13 @@ class Judge:
         outputs: list[Output] = []
         for view in self._dirty:
             outputs += self._evaluate(view)
+        for view in self._postponed:
+            self.store.put(_UNJUDGED, view.encode(), None)
+            if view not in self._dirty:
+                outputs += self._evaluate(view)
+                self._shrink()  # after a restore these may be all keys there are
         self._dirty.clear()
+        self._postponed.clear()
         self._shrink()
         return outputs
 
@@ -327,14 +333,20 @@ class Judge:
             self._judging.on_outcome(rule_id, outcome, reason)
         for owner, error in result.failed.items():
             self._judging.on_failure(owner, view, error)
-        position = max(key.position, self._bearing.get(join_name, -1))
         self._keep(view, key, result.wake_at_ms)
-        if any(said.position > position for said in key.said.values()):
-            return []  # more was said about this key than has been read: silence until that is reached
+        last_said = max((said.position for said in key.said.values()), default=-1)
+        if self._must_wait(last_said):
+            return []
+        # Who spoke last knew what bore on the key then; a restore, which does not judge, cannot know it of a tick.
+        position = max(key.position, self._bearing.get(join_name, -1), last_said)
         return [
             *self._raise_or_change(view, key, position, result),
             *self._withdraw(view, key, position, result),
         ]
+
+    def _must_wait(self, last_said: int) -> bool:
+        """More was said about a key than has been read here: silence until that is reached."""
+        return last_said > self._reached
 
     def _raise_or_change(self, view: str, key: _Key, position: int, result: Evaluation) -> Iterable[Output]:
         for proposal in result.proposals.values():
@@ -427,6 +439,13 @@ def _rule_id(activated: ActiveRule | Elsewhere | str) -> str:
     if isinstance(activated, str):
         return activated
     return activated.rule_id if isinstance(activated, Elsewhere) else activated.rule.id
+
+
+def _view(key: bytes) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise BadRecordError("not_a_fact", "the key of a fact is UTF-8") from error
 
 
 def _reference(evidence: Evidence) -> Mapping[str, Any]:
