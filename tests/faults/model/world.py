@@ -8,7 +8,8 @@ settle time, relations over three hops, and a recursion by depth that rings of h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from streams.activations import activation_hash
@@ -252,9 +253,9 @@ def activation(one: Card, *, enabled: bool = True) -> dict[str, Any]:
     }
 
 
-def _active(one: Card) -> ActiveRule:
+def _active(one: Card, rules: Mapping[str, Rule] = RULES) -> ActiveRule:
     hashed = activation_hash(one.canonical_json(), "0" * 64)
-    return ActiveRule(RULES[one.id], one, hashed, one.parameters())
+    return ActiveRule(rules[one.id], one, hashed, one.parameters())
 
 
 # -- bytes -------------------------------------------------------------------------------------------------------
@@ -268,7 +269,6 @@ class ToyCodec:
         for contract in BUS_CONTRACTS:
             registry.register(contract.subject, json.dumps(contract.schema))
         self._codec = Codec(registry)
-        self._activated: dict[bytes, ActiveRule | str] = {}
         self.encode = self._codec.encode
 
     def decode(self, topic: str, data: bytes) -> Mapping[str, Any]:
@@ -280,13 +280,16 @@ class ToyCodec:
             raise BadRecordError("undecodable_avro", "not JSON") from error
         return value
 
-    def activate(self, data: bytes) -> ActiveRule | str:
-        """What an activation says about which rule, without asking for the hash of a toy's code."""
-        if data not in self._activated:
+    def activator(self, rules: Mapping[str, Rule] = RULES) -> Callable[[bytes], ActiveRule | str]:
+        """What an activation says about which of `rules`, without asking for the hash of a toy's code."""
+
+        @cache
+        def activate(data: bytes) -> ActiveRule | str:
             value = self._codec.decode_as(ACTIVATION.topic, data)
-            one = _active(Card.from_json(value["card"]))
-            self._activated[data] = one if value["enabled"] else str(value["rule_id"])
-        return self._activated[data]
+            one = _active(Card.from_json(value["card"]), rules)
+            return one if value["enabled"] else str(value["rule_id"])
+
+        return activate
 
 
 CODEC = ToyCodec()

@@ -13,8 +13,8 @@ from streams.facts import (
     Headers,
     Presence,
     fact_key,
-    filing_header,
     sequence_of,
+    split_filing,
 )
 from streams.kernel import Source
 from xiezhi.errors import BadRecordError
@@ -55,10 +55,10 @@ def test_a_header_that_is_not_a_filing_is_a_bad_record(raw: bytes) -> None:
 
 
 def test_the_router_s_own_header_counts_and_not_one_that_the_record_came_with() -> None:
-    headers: Headers = [(FACT_HEADER, b"forged"), ("ce_id", b"1"), (FACT_HEADER, FILING.to_bytes())]
-    assert filing_header(headers) == FILING.to_bytes()
-    assert filing_header([("ce_id", b"1")]) is None
-    assert filing_header([]) is None
+    brought: Headers = [(FACT_HEADER, b"forged"), ("ce_id", b"1")]
+    assert split_filing([*brought, (FACT_HEADER, FILING.to_bytes())]) == (FILING.to_bytes(), brought)
+    assert split_filing(brought) == (None, brought)
+    assert split_filing(()) == (None, ())
 
 
 def test_a_fact_is_keyed_by_its_join_and_the_key_within_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.facts import Filing, Presence, filing_header
+from streams.facts import Filing, Presence, split_filing
 from streams.kernel import Input, Join, Selector, Value
 from streams.router import OutgoingFact, Router, selectors_fingerprint
 from tests.faults.model.world import (
@@ -57,7 +57,7 @@ def told(facts: Iterable[OutgoingFact]) -> set[tuple[str, str]]:
 
 
 def filing(fact: OutgoingFact) -> Filing:
-    header = filing_header(fact.headers)
+    header, _ = split_filing(fact.headers)
     assert header is not None
     return Filing.from_bytes(header)
 

@@ -1,0 +1,514 @@
+"""The judge says what changed, once, and remembers what it and others said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from streams.judge import Output, position_of
+from streams.kernel import Finding, Input, Join, Parameters, Rule, View
+from tests.faults.model.desk import GENERATION, Desk, FactLog, said_by, states
+from tests.faults.model.world import (
+    ACCOUNT,
+    ORDER,
+    RECEIPT,
+    RECEIPT_WAIT_MS,
+    SETTLE_S,
+    START_MS,
+    by_account,
+    card,
+    order,
+    sum_of_orders,
+)
+from xiezhi.log import RawRecord
+
+DEADLINE_MS = START_MS + RECEIPT_WAIT_MS
+
+
+@pytest.fixture
+def log() -> FactLog:
+    return FactLog()
+
+
+@pytest.fixture
+def desk(log: FactLog) -> Desk:
+    """A judge that has read the activations of all rules."""
+    desk = Desk()
+    assert desk.read(log.activate_all()) == []
+    return desk
+
+
+def at(offset: int) -> int:
+    return position_of(GENERATION, offset)
+
+
+def only(outputs: list[Output]) -> Output:
+    (output,) = outputs
+    return output
+
+
+# -- raise, change, withdraw -------------------------------------------------------------------------------------
+
+
+def test_an_alert_is_raised_changed_and_withdrawn_as_records_come(desk: Desk, log: FactLog) -> None:
+    assert desk.read(log.file(ORDER, "o1", order("a", 60))) == []
+    raised = only(desk.read(log.file(ORDER, "o2", order("a", 60))))
+    assert (raised.said.owner, raised.state, raised.said.position) == ("SUM", "raised", at(log.last()))
+    changed = only(desk.read(log.file(ORDER, "o2", order("a", 70), version=1)))
+    assert (changed.state, changed.id) == ("changed", raised.id)
+    assert changed.content["explanation"]["en"] == "comes to 130"
+    withdrawn = only(desk.read(log.file(ORDER, "o1", None, version=1)))
+    assert (withdrawn.state, withdrawn.id, withdrawn.said.digest) == ("withdrawn", raised.id, "")
+    assert withdrawn.content["explanation"]["en"] == "comes to 130", "a withdrawal repeats what it takes back"
+    assert withdrawn.evidence == changed.evidence
+    again = only(desk.read(log.file(ORDER, "o1", order("a", 60), version=2)))
+    assert (again.state, again.id) == ("raised", raised.id)
+    positions = [one.said.position for one in (raised, changed, withdrawn, again)]
+    assert all(one < other for one, other in pairwise(positions))
+
+
+def test_what_has_not_changed_is_not_said_again(desk: Desk, log: FactLog) -> None:
+    only(desk.read(log.file(ORDER, "o1", order("a", 101))))
+    assert desk.read(log.file(ACCOUNT, "x", {"account": "a", "owner": "n"}))[0].said.owner == "flagged"
+    assert desk.read(log.file(ACCOUNT, "y", {"account": "b", "owner": "n"})) == []
+    copy = log.records[-3]
+    assert desk.read([log.append(copy.key or b"", copy.value or b"", copy.headers)]) == []
+
+
+def test_a_record_that_moved_away_no_longer_counts(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    outputs = desk.read(log.file(ORDER, "o1", order("b", 101), version=1))
+    assert {(one.view, one.state) for one in outputs} == {("account|a", "withdrawn"), ("account|b", "raised")}
+
+
+def test_facts_of_one_batch_are_judged_together(desk: Desk, log: FactLog) -> None:
+    facts = [
+        *log.file(ORDER, "o1", order("a", 101)),
+        *log.file(ORDER, "o1", order("a", 5), version=1),
+    ]
+    assert desk.read(facts) == []
+
+
+def test_facts_in_any_order_leave_the_greatest_version(log: FactLog) -> None:
+    log.activate_all()
+    for version, amount in ((0, 500), (1, 5), (3, 101), (2, 500)):
+        log.file(ORDER, "o1", order("a", amount), version=version)
+    facts = log.records[4:]
+    for shuffled in (facts, facts[::-1], facts[1:] + facts[:1], [*facts, *facts]):
+        desk = Desk()
+        desk.read(log.records[:4])
+        renumbered = [replace(raw, offset=4 + number) for number, raw in enumerate(shuffled)]
+        assert only(desk.read(renumbered)).content["explanation"]["en"] == "comes to 101"
+
+
+def test_of_two_copies_evidence_names_the_one_that_the_log_holds_first(desk: Desk, log: FactLog) -> None:
+    late = log.file(ORDER, "o1", order("a", 101))[0]
+    early = _renumbered(log, late, offset=-1)
+    output = only(desk.read([late, early]))
+    assert output.evidence[0]["offset"] == -1
+
+
+def _renumbered(log: FactLog, raw: RawRecord, offset: int) -> RawRecord:
+    """A copy of a fact whose record has another offset on its own topic."""
+    name, filing = raw.headers[-1]
+    parts = (filing or b"").split(b";")
+    parts[3] = b"%d" % offset
+    return log.append(raw.key or b"", raw.value or b"", [*raw.headers[:-1], (name, b";".join(parts))])
+
+
+def test_a_rule_that_fails_holds_its_last_statement_and_others_go_on() -> None:
+    def fussy(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+        if len(view.of(ORDER)) == 2:
+            raise OverflowError("two are too many")
+        return sum_of_orders(view, parameters, now_ms)
+
+    rules = (Rule("SUM", fussy), Rule("NEGATIVE", sum_of_orders))
+    join = Join(name="account", inputs=(Input(ORDER, by_account),), rules=rules)
+    log, desk = FactLog([join]), Desk(joins=[join])
+    desk.read([log.activate(card("SUM")), log.activate(card("NEGATIVE", settle_s=0))])
+    both = desk.read(log.file(ORDER, "o1", order("a", 101)))
+    assert states(both) == [("SUM", "raised"), ("NEGATIVE", "raised")]
+    assert states(desk.read(log.file(ORDER, "o2", order("a", 1)))) == [("NEGATIVE", "changed")]
+    assert desk.failures == [("SUM", "account|a")]
+    outputs = desk.read(log.file(ORDER, "o2", None, version=1))
+    assert states(outputs) == [("NEGATIVE", "changed")], "the held statement is right again"
+
+
+def test_nonsense_on_the_fact_topic_is_put_aside_and_the_rest_is_judged(desk: Desk, log: FactLog) -> None:
+    good = log.file(ORDER, "o1", order("a", 101))[0]
+    newer = [(n, b"9" if n == "ce_recordversion" else v) for n, v in good.headers]
+    nonsense = [
+        log.append(b"account|a", b"no headers"),
+        replace(log.append(b"account|a", b"", good.headers), key=None),
+        replace(log.append(b"account|a", b"", good.headers), value=None),
+        log.append(b"\xff", good.value or b"", good.headers),
+        log.append(b"account|a", b"junk", newer),
+    ]
+    output = only(desk.read([nonsense[0], nonsense[1], good, *nonsense[2:]]))
+    assert (output.state, output.said.position) == ("raised", at(good.offset))
+    assert [raw for raw, _ in desk.bad] == nonsense
+
+
+def test_a_record_with_as_many_headers_as_are_allowed_is_judged(desk: Desk, log: FactLog) -> None:
+    """The filing header comes on top of what the guard allows a record to bring."""
+    fact = log.file(ORDER, "o1", order("a", 101))[0]
+    extra = [(f"x-{number}", b"") for number in range(64 - (len(fact.headers) - 1))]
+    full = log.append(fact.key or b"", fact.value or b"", [*fact.headers[:-1], *extra, fact.headers[-1]])
+    assert only(desk.read([full])).state == "raised"
+    assert desk.bad == []
+
+
+# -- time --------------------------------------------------------------------------------------------------------
+
+
+def test_an_absence_is_noticed_at_the_tick_that_passes_its_deadline(desk: Desk, log: FactLog) -> None:
+    assert desk.read(log.file(ORDER, "o1", order(None, 1, "x"))) == []
+    assert desk.read([log.tick(DEADLINE_MS - 1)]) == []
+    raised = only(desk.read([log.tick(DEADLINE_MS)]))
+    assert (raised.said.owner, raised.said.position) == ("ABSENT", at(log.last()))
+    late = only(desk.read(log.file(RECEIPT, "r1", {"items": ["x"]}, occurred_ms=DEADLINE_MS)))
+    assert late.state == "withdrawn"
+
+
+def test_a_tick_wakes_each_key_once_and_only_those_due(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x")))
+    desk.read(log.file(ORDER, "o2", order(None, 1, "y"), occurred_ms=START_MS + 10))
+    assert only(desk.read([log.tick(DEADLINE_MS)])).view == "item|x"
+    assert only(desk.read([log.tick(DEADLINE_MS + 10)])).view == "item|y"
+    assert desk.read([log.tick(DEADLINE_MS + 20)]) == []
+
+
+def test_an_older_tick_does_not_turn_time_back(desk: Desk, log: FactLog) -> None:
+    desk.read([log.tick(DEADLINE_MS)])
+    desk.read([log.tick(START_MS)])
+    assert desk.judge.now_ms == DEADLINE_MS
+    assert only(desk.read(log.file(ORDER, "o1", order(None, 1, "x")))).state == "raised"
+
+
+def test_time_survives_a_restart(desk: Desk, log: FactLog) -> None:
+    desk.read([log.tick(DEADLINE_MS)])
+    assert only(desk.restarted().read(log.file(ORDER, "o1", order(None, 1, "x")))).state == "raised"
+
+
+def test_timers_survive_a_restart(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x")))
+    assert only(desk.restarted().read([log.tick(DEADLINE_MS)])).state == "raised"
+
+
+def test_a_deadline_that_a_correction_moved_is_the_one_that_counts(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x")))
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x"), version=1, occurred_ms=START_MS + 5_000))
+    assert desk.read([log.tick(DEADLINE_MS)]) == []
+    assert only(desk.read([log.tick(DEADLINE_MS + 5_000)])).state == "raised"
+    assert desk.restarted().read([log.tick(DEADLINE_MS + 9_000)]) == []
+
+
+def test_what_came_before_a_tick_is_judged_before_it(desk: Desk, log: FactLog) -> None:
+    """Whether order and tick share a batch or not, it is the tick that bears on the alert."""
+    batch = [*log.file(ORDER, "o1", order(None, 1, "x")), log.tick(DEADLINE_MS)]
+    together = desk.read(batch)
+    other = Desk()
+    other.read(log.records[:4])
+    assert together == [output for raw in batch for output in other.read([raw])]
+    assert only(together).said.position == at(log.last())
+
+
+def test_a_settle_time_holds_a_hit_back_until_a_tick_past_it(desk: Desk, log: FactLog) -> None:
+    desk.read([log.tick(START_MS)])
+    assert desk.read(log.file(ORDER, "o1", order("a", -1))) == []
+    assert desk.read([log.tick(START_MS + SETTLE_S * 1000 - 1)]) == []
+    assert only(desk.read([log.tick(START_MS + SETTLE_S * 1000)])).said.owner == "NEGATIVE"
+
+
+def test_a_hit_that_goes_within_its_settle_time_is_never_said(desk: Desk, log: FactLog) -> None:
+    desk.read([log.tick(START_MS)])
+    desk.read(log.file(ORDER, "o1", order("a", -1)))
+    desk.read(log.file(ORDER, "o1", order("a", 1), version=1))
+    assert desk.read([log.tick(START_MS + 10 * SETTLE_S * 1000)]) == []
+
+
+# -- activations -------------------------------------------------------------------------------------------------
+
+
+def test_an_activation_bears_on_every_key_of_its_join(desk: Desk, log: FactLog) -> None:
+    for account in ("a", "b", "c"):
+        desk.read(log.file(ORDER, f"o-{account}", order(account, 50)))
+    outputs = desk.read([log.activate(card("SUM", limit=20), sequence=1)])
+    assert [(one.view, one.state, one.said.position) for one in outputs] == [
+        (f"account|{account}", "raised", at(log.last())) for account in ("a", "b", "c")
+    ]
+
+
+def test_switching_a_rule_off_takes_its_alerts_back_and_on_again_raises_them(
+    desk: Desk, log: FactLog
+) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    assert only(desk.read([log.activate(card("SUM"), 1, enabled=False)])).state == "withdrawn"
+    assert desk.read(log.file(ORDER, "o2", order("a", 101))) == []
+    assert only(desk.read([log.activate(card("SUM"), 2)])).state == "raised"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_activation_broadcast_again_or_late_changes_nothing(
+    desk: Desk, log: FactLog, enabled: bool
+) -> None:
+    desk.read([log.activate(card("SUM", limit=10), 5)])
+    only(desk.read(log.file(ORDER, "o1", order("a", 50))))
+    for sequence in (5, 4, 0):
+        assert desk.read([log.activate(card("SUM", limit=99), sequence, enabled=enabled)]) == []
+    assert desk.restarted().read([log.activate(card("SUM", limit=99), 5, enabled=enabled)]) == []
+
+
+def test_what_is_active_survives_a_restart(desk: Desk, log: FactLog) -> None:
+    desk.read([log.activate(card("SUM", limit=10), 1), log.activate(card("NEGATIVE"), 2, enabled=False)])
+    desk = desk.restarted()
+    assert only(desk.read(log.file(ORDER, "o1", order("a", 50)))).said.owner == "SUM"
+    desk.read(log.file(ORDER, "o2", order("b", -5)))
+    assert desk.read([log.tick(START_MS + 10**9)]) == []
+
+
+def test_facts_before_an_activation_in_one_batch_are_judged_without_it(desk: Desk, log: FactLog) -> None:
+    batch = [
+        *log.file(ORDER, "o1", order("a", 101)),
+        log.activate(card("SUM", limit=200), 1),
+    ]
+    assert [one.state for one in desk.read(batch)] == ["raised", "withdrawn"]
+
+
+# -- the memory of what was said ---------------------------------------------------------------------------------
+
+
+def test_after_a_restart_nothing_is_said_twice(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    again = desk.restarted()
+    assert again.read([log.append(*_copy(log.records[-1]))]) == []
+    assert only(again.read(log.file(ORDER, "o1", None, version=1))).state == "withdrawn"
+
+
+def _copy(raw: RawRecord) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
+    return raw.key or b"", raw.value or b"", list(raw.headers)
+
+
+def test_its_own_statement_read_back_is_nothing_new(desk: Desk, log: FactLog) -> None:
+    output = only(desk.read(log.file(ORDER, "o1", order("a", 101))))
+    assert not desk.judge.adopt(*said_by(output))
+    assert desk.judge.evaluate() == []
+
+
+def test_a_stale_statement_of_a_zombie_is_taken_back(desk: Desk, log: FactLog) -> None:
+    """The zombie judged after the first order, this judge only after the correction: it never raised the alert."""
+    zombie = Desk()
+    zombie.read(log.records)
+    first = log.file(ORDER, "o1", order("a", 101))
+    said = only(zombie.read(first))
+    assert desk.read([*first, *log.file(ORDER, "o1", order("a", 1), version=1)]) == []
+    assert desk.judge.adopt(*said_by(said))
+    withdrawn = only(desk.judge.evaluate())
+    assert (withdrawn.id, withdrawn.state, withdrawn.said.position) == (said.id, "withdrawn", at(log.last()))
+
+
+def test_a_statement_older_than_the_one_known_is_ignored(desk: Desk, log: FactLog) -> None:
+    raised = only(desk.read(log.file(ORDER, "o1", order("a", 101))))
+    withdrawn = only(desk.read(log.file(ORDER, "o1", None, version=1)))
+    assert not desk.judge.adopt(*said_by(raised))
+    assert not desk.judge.adopt(*said_by(withdrawn))
+    assert desk.judge.evaluate() == []
+
+
+def test_a_judge_behind_stays_silent_until_it_has_read_what_the_other_had(log: FactLog) -> None:
+    ahead, behind = Desk(), Desk()
+    ahead.read(log.activate_all())
+    behind.read(log.records)
+    first, second, third = (
+        log.file(ORDER, "o1", order("a", 101)),
+        log.file(ORDER, "o1", order("a", 1), version=1),
+        log.file(ORDER, "o2", order("a", 200)),
+    )
+    said = only(ahead.read([*first, *second, *third]))
+    assert behind.judge.adopt(*said_by(said))
+    assert behind.judge.evaluate() == []
+    assert behind.read(first) == []
+    assert behind.read(second) == [], "what it would say is older than what was said"
+    assert behind.read(third) == []
+    changed = only(behind.read(log.file(ORDER, "o2", order("a", 300), version=1)))
+    assert (changed.id, changed.state) == (said.id, "changed")
+
+
+def test_silence_is_about_one_key_only(log: FactLog) -> None:
+    ahead, behind = Desk(), Desk()
+    ahead.read(log.activate_all())
+    behind.read(log.records)
+    facts = log.file(ORDER, "o1", order("a", 101)) + log.file(ORDER, "o2", order("b", 101))
+    said = ahead.read(facts)
+    behind.judge.adopt(*said_by(said[0]))
+    assert only(behind.read(facts)).view == "account|b"
+
+
+def test_a_judge_without_memory_learns_from_the_outputs_what_to_take_back(log: FactLog) -> None:
+    first = Desk()
+    first.read(log.activate_all())
+    raised = only(first.read(log.file(ORDER, "o1", order("a", 101))))
+    log.file(ORDER, "o1", order("a", 1), version=1)
+    fresh = Desk()
+    fresh.restore(log.records)
+    fresh.judge.adopt(*said_by(raised))
+    withdrawn = only(fresh.judge.evaluate())
+    assert (withdrawn.id, withdrawn.state) == (raised.id, "withdrawn")
+    assert withdrawn.content["explanation"]["en"] == "comes to 101"
+
+
+def test_what_was_said_at_a_tick_counts_as_read_by_a_judge_that_only_restored_it(log: FactLog) -> None:
+    """A restore merges without judging, so it cannot know which ticks bore on a key: what was said then tells."""
+    log.activate_all()
+    log.tick(START_MS)
+    log.file(ORDER, "o1", order(None, 1, "x"))
+    log.file(ORDER, "o2", order(None, 1, "x"), occurred_ms=START_MS - RECEIPT_WAIT_MS)
+    zombie = Desk()
+    phantom = only(zombie.read(log.records))
+    log.file(ORDER, "o2", None, version=1)
+    log.tick(DEADLINE_MS)
+    first = Desk()
+    raised = only(first.read(log.records))
+    assert (phantom.content["subject"]["order"], raised.content["subject"]["order"]) == ("o2", "o1")
+
+    fresh = Desk()
+    fresh.restore(log.records)
+    fresh.judge.adopt(*said_by(raised))
+    assert fresh.judge.evaluate() == []
+    fresh.judge.adopt(*said_by(phantom))
+    withdrawn = only(fresh.judge.evaluate())
+    assert (withdrawn.id, withdrawn.state) == (phantom.id, "withdrawn")
+
+
+# -- restoring ---------------------------------------------------------------------------------------------------
+
+
+def test_restoring_says_nothing_and_the_next_evaluation_says_what_is_missing(log: FactLog) -> None:
+    log.activate_all()
+    log.file(ORDER, "o1", order("a", 101))
+    desk = Desk()
+    desk.restore(log.records)
+    output = only(desk.judge.evaluate())
+    assert (output.state, output.said.position) == ("raised", at(log.last()))
+
+
+def test_a_restored_key_wakes_at_its_deadline(log: FactLog) -> None:
+    log.activate_all()
+    log.file(ORDER, "o1", order(None, 1, "x"))
+    desk = Desk()
+    desk.restore(log.records)
+    assert desk.judge.evaluate() == []
+    assert only(desk.read([log.tick(DEADLINE_MS)])).state == "raised"
+
+
+def test_a_restored_key_wakes_though_the_judge_died_before_it_first_judged(log: FactLog) -> None:
+    log.activate_all()
+    log.file(ORDER, "o1", order(None, 1, "x"))
+    desk = Desk()
+    desk.restore(log.records)
+    assert only(desk.restarted().read([log.tick(DEADLINE_MS)])).state == "raised"
+
+
+def test_an_adopted_statement_is_judged_though_the_judge_died_before_it_did(desk: Desk, log: FactLog) -> None:
+    zombie = Desk()
+    zombie.read(log.records)
+    first = log.file(ORDER, "o1", order("a", 101))
+    phantom = only(zombie.read(first))
+    assert desk.read([*first, *log.file(ORDER, "o1", order("a", 1), version=1)]) == []
+    desk.judge.adopt(*said_by(phantom))
+    desk.judge.postpone()
+    desk.commit()
+    assert only(desk.restarted().judge.evaluate()).state == "withdrawn"
+
+
+def test_what_was_judged_is_not_judged_again_after_a_restart(log: FactLog) -> None:
+    log.activate_all()
+    log.file(ORDER, "o1", order("a", 101))
+    desk = Desk()
+    desk.restore(log.records)
+    only(desk.judge.evaluate())
+    desk.commit()
+    again = desk.restarted()
+    outcomes: list[str] = []
+    again.judge._judging = replace(
+        again.judge._judging, on_outcome=lambda rule, outcome, reason: outcomes.append(rule)
+    )
+    assert again.judge.evaluate() == []
+    assert outcomes == []
+
+
+def test_restoring_in_pieces_is_restoring_at_once(log: FactLog) -> None:
+    log.activate_all()
+    _much(log)
+    at_once, in_pieces = Desk(), Desk()
+    at_once.restore(log.records)
+    for raw in log.records:
+        in_pieces.restore([raw])
+        in_pieces = in_pieces.restarted()
+    assert _contents(in_pieces.judge.evaluate()) == _contents(at_once.judge.evaluate()) != {}
+
+
+def test_restored_and_read_judges_agree_about_everything(log: FactLog) -> None:
+    log.activate_all()
+    _much(log)
+    reader, restorer = Desk(), Desk()
+    for output in reader.read(log.records):
+        restorer.judge.adopt(*said_by(output))
+    restorer.restore(log.records)
+    assert restorer.judge.evaluate() == []
+    more = log.file(ORDER, "o3", order("a", 77, "x"), version=7)
+    assert _contents(reader.read(more)) == _contents(restorer.read(more))
+
+
+def _much(log: FactLog) -> None:
+    """Orders that come, move, change and go, with time passing."""
+    for number in range(8):
+        log.file(
+            ORDER, f"o{number}", order("ab"[number % 2], 30 * number, "x"), occurred_ms=START_MS + number
+        )
+    log.tick(DEADLINE_MS + 3)
+    log.file(ORDER, "o7", order("a", -1), version=1)
+    log.file(ORDER, "o6", None, version=1)
+    log.activate(card("SUM", limit=40), 1)
+    log.file(RECEIPT, "r1", {"items": ["x"]}, occurred_ms=START_MS + 5)
+    log.tick(DEADLINE_MS + 1_000_000)
+
+
+def _contents(outputs: list[Output]) -> dict[str, tuple[str, str]]:
+    return {output.id: (output.state, output.digest) for output in outputs}
+
+
+def _in_order(outputs: list[Output]) -> list[Output]:
+    """Alerts of one moment have no order among themselves."""
+    return sorted(outputs, key=lambda output: (output.said.position, output.id))
+
+
+@pytest.mark.parametrize("cached", [0, 1, 2])
+def test_the_size_of_the_cache_makes_no_difference(log: FactLog, cached: int) -> None:
+    log.activate_all()
+    _much(log)
+    roomy, cramped, hurried = Desk(), Desk(cached=cached), Desk(cached=cached)
+    for raw in log.records:
+        assert _in_order(cramped.read([raw])) == _in_order(roomy.read([raw]))
+    hurried.restore(log.records)
+    roomy_again = Desk()
+    roomy_again.restore(log.records)
+    assert _in_order(hurried.judge.evaluate()) == _in_order(roomy_again.judge.evaluate())
+
+
+def test_batches_that_are_sealed_but_not_committed_count(log: FactLog) -> None:
+    """Pipelining: several batches under way, views evicted in between, the store far behind."""
+    log.activate_all()
+    _much(log)
+    roomy, cramped = Desk(), Desk(cached=0)
+    sealed = []
+    for raw in log.records:
+        outputs = cramped.judge.apply([raw], lambda raw, error: pytest.fail(str(error)))
+        sealed.append(cramped.store.seal(raw.offset + 1))
+        assert _in_order(outputs) == _in_order(roomy.read([raw]))
+    for one in sealed:
+        cramped.store.commit(one)
+    assert cramped.store.next_offset == len(log.records)
