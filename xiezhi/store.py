@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,19 +60,26 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []  # sorted, so that a scan costs what it yields
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted((key, row) for key, row in self.rows.items() if key.startswith(prefix)))
+        for index in range(bisect_left(self._keys, prefix), len(self._keys)):
+            key = self._keys[index]
+            if not key.startswith(prefix):
+                return
+            yield key, self.rows[key]
 
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
         for key, row in rows.items():
-            if row is None:
-                self.rows.pop(key, None)
-            else:
+            if row is not None:
+                if key not in self.rows:
+                    insort(self._keys, key)
                 self.rows[key] = row
+            elif self.rows.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
 
     def close(self) -> None:
         pass
