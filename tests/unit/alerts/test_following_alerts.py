@@ -40,8 +40,13 @@ class Reader:
                 raise BrokenPipeError
             self.stopping.set()
 
-    def follow(self, store: AlertStore, what: Follow) -> list[int]:
-        follow(store, what, write=self, stopping=self.stopping, clock=lambda: 1)
+    def follow(self, store: AlertStore, what: Follow, *, until_s: float = 10.0) -> list[int]:
+        deadline = threading.Timer(until_s, self.stopping.set)
+        deadline.start()
+        try:
+            follow(store, what, write=self, stopping=self.stopping, clock=lambda: 1)
+        finally:
+            deadline.cancel()
         return self.seen
 
 
@@ -51,9 +56,7 @@ def say(store: AlertStore, *positions: int, **changes: Any) -> None:
 
 def test_a_follower_without_a_name_begins_now(store: AlertStore) -> None:
     say(store, 1, 2, 3)
-    reader = Reader(1)
-    threading.Timer(0.05, reader.stopping.set).start()
-    assert reader.follow(store, Follow(EVERYTHING)) == []
+    assert Reader(1).follow(store, Follow(EVERYTHING), until_s=0.05) == []
 
 
 def test_from_start_gives_every_statement_in_order(store: AlertStore) -> None:
@@ -85,9 +88,7 @@ def test_a_new_cursor_holds_its_place_before_anything_comes(store: AlertStore) -
 
 def test_a_cursor_moves_past_what_does_not_fit(store: AlertStore) -> None:
     store.apply([statement("al_1", 1, severity="red"), statement("al_2", 1)], {}, stored_ms=1)
-    reader = Reader(99)
-    threading.Timer(0.3, reader.stopping.set).start()
-    assert reader.follow(store, Follow(RED, "desk", from_start=True)) == [1]
+    assert Reader(99).follow(store, Follow(RED, "desk", from_start=True), until_s=0.3) == [1]
     cursor = store.cursor("desk")
     assert cursor is not None
     assert cursor.seq == 2
