@@ -18,7 +18,7 @@ from typing import Any
 
 from streams.evaluation import ActiveRule, Elsewhere, Evaluation, OutputKind, evaluate_view
 from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, sequence_of, split_filing
-from streams.kernel import Evidence, Join, Statement, View
+from streams.kernel import Join, Statement, View
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
@@ -354,7 +354,7 @@ class Judge:
             if known is not None and known.digest == proposal.digest:
                 continue
             state = "changed" if known is not None and known.stands else "raised"
-            evidence = tuple(_reference(one) for one in proposal.evidence)
+            evidence = tuple(one.as_reference() for one in proposal.evidence)
             body = {"content": proposal.content, "evidence": evidence}
             said = Said(proposal.kind, proposal.owner, position, proposal.digest, json.dumps(body))
             yield self._say(
@@ -446,25 +446,6 @@ def _view(key: bytes) -> str:
         return key.decode()
     except UnicodeDecodeError as error:
         raise BadRecordError("not_a_fact", "the key of a fact is UTF-8") from error
-
-
-def _reference(evidence: Evidence) -> Mapping[str, Any]:
-    """Evidence as the alert and relation contracts carry it."""
-    source = evidence.source
-    return {
-        "record_type": evidence.record_type,
-        "record_id": evidence.record_id,
-        "version": evidence.version,
-        "event_id": evidence.event_id,
-        "digest": evidence.digest,
-        "topic": source.topic,
-        "partition": source.partition,
-        "offset": source.offset,
-        "ingested_ms": source.ingested_ms,
-        "occurred_ms": evidence.occurred_ms,
-        "fields": list(evidence.fields),
-        "traceparent": evidence.traceparent,
-    }
 
 
 def _fact_row(slot: tuple[str, str]) -> bytes:

@@ -121,6 +121,23 @@ class Evidence:
             traceparent=statement.traceparent,
         )
 
+    def as_reference(self) -> dict[str, Any]:
+        """As the alert and relation contracts carry it (EvidenceRef)."""
+        return {
+            "record_type": self.record_type,
+            "record_id": self.record_id,
+            "version": self.version,
+            "event_id": self.event_id,
+            "digest": self.digest,
+            "topic": self.source.topic,
+            "partition": self.source.partition,
+            "offset": self.source.offset,
+            "ingested_ms": self.source.ingested_ms,
+            "occurred_ms": self.occurred_ms,
+            "fields": list(self.fields),
+            "traceparent": self.traceparent,
+        }
+
     @classmethod
     def through(cls, relation: Statement) -> tuple[Evidence, ...]:
         """The records that a relation rests on; a relation itself is never evidence."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
-from streams.kernel import Evidence, Join, Outcome, Source, Statement, View
+from streams.kernel import Join, Outcome, Source, Statement, View
 from streams.records import Guard, Withdrawal, filing_keys
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import BadRecordError
@@ -143,16 +142,8 @@ def _as_statement(relation: Proposal) -> Statement:
         value={
             **relation.content,
             "record_id": relation.id,
-            "evidence": [_reference(one) for one in evidence],
+            "evidence": [one.as_reference() for one in evidence],
         },
         source=Source(RELATION, 0, 0, max((one.source.ingested_ms for one in evidence), default=0)),
         jurisdiction=relation.content["jurisdiction"],
     )
-
-
-def _reference(evidence: Evidence) -> dict[str, Any]:
-    names = ("record_type", "record_id", "version", "event_id", "digest", "occurred_ms", "traceparent")
-    reference: dict[str, Any] = {name: getattr(evidence, name) for name in names}
-    source = evidence.source
-    reference |= {"topic": source.topic, "partition": source.partition, "offset": source.offset}
-    return reference | {"ingested_ms": source.ingested_ms, "fields": list(evidence.fields)}
