@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
 from streams.kernel import Join, Outcome, Source, Statement, View
-from streams.records import Guard, Withdrawal, filing_keys
+from streams.records import JURISDICTION_UNKNOWN, Guard, Withdrawal, filing_keys
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
@@ -145,5 +145,5 @@ def _as_statement(relation: Proposal) -> Statement:
             "evidence": [one.as_reference() for one in evidence],
         },
         source=Source(RELATION, 0, 0, max((one.source.ingested_ms for one in evidence), default=0)),
-        jurisdiction=relation.content["jurisdiction"],
+        jurisdiction=relation.content["jurisdiction"] or JURISDICTION_UNKNOWN,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from streams.evaluation import OutputKind
 from streams.judge import Output, Said
+from streams.records import JURISDICTION_UNKNOWN
 from xiezhi.contracts.bus import ALERT, RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, UnknownSchemaError
@@ -21,7 +22,6 @@ from xiezhi.log import RawRecord
 SAID_HEADER = "xz_said"
 JUDGED_HEADER = "xz_judged"
 SOURCE = "urn:xiezhi:judge"
-JURISDICTION_UNKNOWN = "000000000000"
 CONTRACTS = {OutputKind.ALERT: ALERT, OutputKind.RELATION: RELATION}
 
 Encode = Callable[[str, Mapping[str, Any]], bytes]

@@ -22,6 +22,8 @@ Decode = Callable[[str, bytes], Value]
 #: every fact; one of megabytes, out of a single hostile record, could not be stored and would stop its partition.
 KEY_BYTES_MAX = 4_000
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"
+#: What the envelope of a relation or alert says when the records behind it name no jurisdiction.
+JURISDICTION_UNKNOWN = "000000000000"
 
 
 def source_of(raw: RawRecord) -> Source:
