@@ -6,6 +6,7 @@ moved in between. A loop of topics (relations) is included, since its records co
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -41,8 +42,8 @@ class Lags:
     """Reads the lag of consumer groups: `groups` maps each to the topics it must read."""
 
     def __init__(self, bootstrap_servers: str, groups: Mapping[str, Sequence[str]]) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "reconnect.backoff.ms": 500})
-        self._groups = groups
+        self._bootstrap_servers, self._groups = bootstrap_servers, groups
+        self._admin = self._connect()
 
     def read(self) -> tuple[PartitionLag, ...]:
         """One look at all groups. Raises BrokerUnavailableError."""
@@ -56,6 +57,8 @@ class Lags:
                 if topic in topics
             )
         except KafkaException as error:
+            # A client that lived through a restart of its broker may wait for answers to lost questions for good.
+            self._admin = self._connect()
             raise BrokerUnavailableError(
                 f"the broker does not tell the lag of its groups: {error}"
             ) from error
@@ -80,6 +83,12 @@ class Lags:
                 )
             before = now
             time.sleep(LOOK_INTERVAL_S)
+
+    def _connect(self) -> AdminClient:
+        return AdminClient(
+            {"bootstrap.servers": self._bootstrap_servers, "reconnect.backoff.ms": 500},
+            logger=logging.getLogger(__name__),  # the client would write to stderr by itself
+        )
 
     def _ends(self) -> dict[tuple[str, int], int]:
         wanted = {topic for topics in self._groups.values() for topic in topics}
