@@ -88,7 +88,8 @@ def holders_behind(view: View, parameters: Parameters, now_ms: int) -> Iterable[
             subject = {
                 "account": flagged["attributes"]["account"],
                 "holder": owns["attributes"]["holder"],
-                "path": owns["attributes"]["path"],
+                "flagged": flagged.record_id,
+                "owns": owns.record_id,
             }
             evidence = tuple(dict.fromkeys((*Evidence.through(flagged), *Evidence.through(owns))))
             yield Finding(

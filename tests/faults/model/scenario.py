@@ -1,0 +1,131 @@
+"""What departments publish in one run: small worlds in which everything touches everything, chosen by a seed.
+
+Ids come from small pools, so that records meet under the same keys; versions move them between keys, come late, twice,
+or after their withdrawal. Some records break their contract. The publishing order is part of the scenario.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from streams.pipeline import Outgoing
+from tests.faults.model.world import (
+    ACCOUNT,
+    CODEC,
+    HOLDING,
+    JURISDICTION,
+    ORDER,
+    RECEIPT,
+    RECEIPT_WAIT_MS,
+    RULES,
+    START_MS,
+    activation,
+    card,
+    record,
+)
+from xiezhi.contracts.bus import ACTIVATION
+from xiezhi.envelope import Envelope
+
+Fields = Mapping[str, Any]
+
+ACCOUNTS, ITEMS, PARTIES = ("a", "b"), ("x", "y"), ("k", "l", "m", "n")
+
+
+def _order(chance: random.Random) -> Fields:
+    account = chance.choice((*ACCOUNTS, *ACCOUNTS, None))
+    items = chance.sample(ITEMS, chance.choice((0, 1, 1, 2)))
+    return {"account": account, "amount": chance.choice((-5, 20, 60, 90, 101)), "items": items}
+
+
+def _receipt(chance: random.Random) -> Fields:
+    return {"items": [chance.choice(ITEMS)]}
+
+
+def _account(chance: random.Random) -> Fields:
+    return {"account": chance.choice(ACCOUNTS), "owner": chance.choice(PARTIES)}
+
+
+def _holding(chance: random.Random) -> Fields:
+    holder, company = chance.sample(PARTIES, 2)
+    return {"holder": holder, "company": company}
+
+
+MAKERS: Mapping[str, Callable[[random.Random], Fields]] = {
+    ORDER: _order,
+    RECEIPT: _receipt,
+    ACCOUNT: _account,
+    HOLDING: _holding,
+}
+#: How many ids of each type there are at most.
+POOL = {ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that enters the bus from outside, in the order in which it does."""
+
+    records: tuple[Outgoing, ...]
+    activations: tuple[Outgoing, ...]
+
+    @classmethod
+    def of(cls, chance: random.Random) -> Scenario:
+        records = [one for topic in MAKERS for one in _of_type(chance, topic)]
+        chance.shuffle(records)
+        for _ in range(chance.randrange(4)):
+            records.insert(chance.randrange(len(records) + 1), chance.choice(records))
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            records.insert(chance.randrange(len(records) + 1), _broken(chance, chance.choice(records)))
+        return cls(tuple(records), tuple(_activations(chance)))
+
+
+def _of_type(chance: random.Random, topic: str) -> list[Outgoing]:
+    published = []
+    for number in range(chance.randint(1, POOL[topic])):
+        record_id = f"{topic[4]}{number}"
+        for version in range(chance.choice((1, 1, 1, 2, 3))):
+            occurred_ms = START_MS + chance.randrange(0, 2 * RECEIPT_WAIT_MS, 1000)
+            taken_back = chance.random() < (0.25 if version else 0.05)
+            fields = None if taken_back else MAKERS[topic](chance)
+            published.append(_outgoing(topic, record_id, fields, version, occurred_ms))
+    return published
+
+
+def _outgoing(topic: str, record_id: str, fields: Fields | None, version: int, occurred_ms: int) -> Outgoing:
+    raw = record(topic, record_id, fields, version=version, occurred_ms=occurred_ms)
+    return Outgoing(topic, raw.key or b"", raw.value, list(raw.headers))
+
+
+def _broken(chance: random.Random, one: Outgoing) -> Outgoing:
+    """A newer version that breaks its contract: it counts as never published."""
+    subject = one.key.decode()
+    envelope = Envelope.create(
+        source="urn:toy",
+        type=one.topic,
+        subject=subject,
+        occurred_ms=START_MS,
+        version=9,
+        jurisdiction=JURISDICTION,
+    )
+    newer = replace(one, headers=envelope.to_headers())
+    if one.topic in (ORDER, RECEIPT) and chance.random() < 0.5:
+        fields = {"account": "a|b", "amount": 1, "items": ["x", ""]}
+        return _outgoing(one.topic, subject, fields, 9, START_MS)
+    return replace(newer, value=b"junk") if chance.random() < 0.5 else replace(newer, headers=[])
+
+
+def _activations(chance: random.Random) -> list[Outgoing]:
+    """All rules first, as they come or with other limits; later some change, go off and on again."""
+    first = [_activation(rule_id, 1, chance.choice((60, 100))) for rule_id in RULES]
+    later = []
+    for version in range(2, 2 + chance.choice((0, 1, 2, 4))):
+        rule_id, enabled = chance.choice(list(RULES)), chance.random() < 0.6
+        later.append(_activation(rule_id, version, chance.choice((30, 60, 100)), enabled=enabled))
+    return first + later
+
+
+def _activation(rule_id: str, version: int, limit: int, *, enabled: bool = True) -> Outgoing:
+    value = activation(card(rule_id, version=version, limit=limit), enabled=enabled)
+    return Outgoing(ACTIVATION.topic, rule_id.encode(), CODEC.encode(ACTIVATION.subject, value), [], 0)
