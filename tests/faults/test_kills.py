@@ -42,6 +42,10 @@ class PacedLoad(threading.Thread):
         self.stop = threading.Event()
         self.error: Exception | None = None
 
+    def statements(self) -> set[tuple[str, str, int]]:
+        """The distinct statements among those sent: topic, record id, version."""
+        return {(one.contract.topic, one.record_id, one.version) for one in self._records[: self.sent]}
+
     def run(self) -> None:
         try:
             with Publisher(self._settings, source="urn:xiezhi:synthetic:load") as publisher:
@@ -135,11 +139,13 @@ def test_kills_under_load_change_nothing(bus: tuple[LocalStack, Settings]) -> No
         keeper.join()
     expected, topic = oracle(settings), said(settings)
     standing, repeated = stored(settings)
+    on_the_log, sent = published_ids(settings), traffic.statements()
     print(  # noqa: T201 -- the report of this run
-        f"{KILLS + 2} kills, seed {SEED}: {traffic.sent} records sent, {len(published_ids(settings))} distinct on the "
+        f"{KILLS + 2} kills, seed {SEED}: {traffic.sent} records sent, {len(on_the_log)} distinct on the "
         f"log, {topic.statements} statements ({topic.repeats} physical repeats), {len(expected)} alerts stand, "
         f"{len(topic.withdrawn)} withdrawn"
     )
+    assert len(on_the_log) == len(sent)
     assert len(expected) > 100
     assert topic.conflicts == []
     assert topic.standing == expected
