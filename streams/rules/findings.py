@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
-from streams.kernel import Evidence, Finding, Outcome, Source, Statement
+from streams.kernel import Evidence, Finding, Outcome, Statement
 from xiezhi.contracts.naming import RELATION
 
 
@@ -34,7 +33,7 @@ def evidence_of(statement: Statement, *fields: str) -> tuple[Evidence, ...]:
     """
     if statement.record_type != RELATION:
         return (Evidence.of(statement, *fields),)
-    return tuple(_from_ref(ref) for ref in statement["evidence"])
+    return Evidence.through(statement)
 
 
 def merged(*groups: Iterable[Evidence]) -> tuple[Evidence, ...]:
@@ -46,17 +45,3 @@ def merged(*groups: Iterable[Evidence]) -> tuple[Evidence, ...]:
         if held.fields != evidence.fields:
             kept[record] = replace(held, fields=tuple(sorted({*held.fields, *evidence.fields})))
     return tuple(kept[record] for record in sorted(kept))
-
-
-def _from_ref(ref: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        record_type=ref["record_type"],
-        record_id=ref["record_id"],
-        version=ref["version"],
-        event_id=ref["event_id"],
-        digest=ref["digest"],
-        source=Source(ref["topic"], ref["partition"], ref["offset"], ref["ingested_ms"]),
-        occurred_ms=ref["occurred_ms"],
-        fields=tuple(ref["fields"]),
-        traceparent=ref["traceparent"],
-    )
