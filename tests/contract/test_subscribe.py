@@ -159,6 +159,17 @@ def test_a_newer_statement_acknowledged_first_settles_the_older_one(bench: Bench
     assert is_quiet(bench.subscriber())
 
 
+def test_acknowledging_the_older_statement_last_forgets_nothing(bench: Bench) -> None:
+    bench.say(alert("al_0", 2))
+    first = bench.subscriber()
+    older, newer = take(first, 2, acknowledge=False)
+    newer.acknowledge()
+    older.acknowledge()
+    crash(first)
+    bench.say(alert("al_0", 2), alert("al_0", 1))
+    assert is_quiet(bench.subscriber())
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
