@@ -1,8 +1,7 @@
-"""One contract's money: the value in force at an instant, and what was paid net of refunds. Pure integer arithmetic."""
+"""One contract's money: the value in force, and what was paid, refunds counted down. Pure integer arithmetic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas import catalogue
@@ -23,21 +22,13 @@ class Ledger:
         """The one currency of contract, amendments and payments."""
         return str(self.payments[0]["currency"])
 
-    def value_statement(self, at_ms: int | None = None) -> Statement:
-        """The record whose value is in force at `at_ms` (None: the last word): an amendment, else the contract."""
-        past = [a for a in self.amendments if at_ms is None or a["amended_at"] <= at_ms]
-        return past[-1] if past else self.contract
+    def value_statement(self) -> Statement:
+        """The record whose value is in force: the last amendment that states one, else the contract."""
+        return self.amendments[-1] if self.amendments else self.contract
 
-    def value_minor(self, at_ms: int | None = None) -> int | None:
-        """The contract value in force at `at_ms`; None when no record states one."""
-        return stated_value(self.value_statement(at_ms))
-
-    def running(self) -> Iterator[tuple[Statement, int]]:
-        """Each payment or refund with the net sum paid up to and including it."""
-        net = 0
-        for entry in self.payments:
-            net += signed_amount(entry)
-            yield entry, net
+    def value_minor(self) -> int | None:
+        """The contract value in force; None when no record states one."""
+        return stated_value(self.value_statement())
 
 
 def open_ledger(view: View) -> Ledger | Finding:

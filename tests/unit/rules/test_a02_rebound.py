@@ -116,3 +116,8 @@ def test_a_violation_of_a_procedure_counts_too() -> None:
 )
 def test_months_end_on_the_same_day_or_the_last(start: str, months: int, end: str) -> None:
     assert _months_later(instant(start), months) == instant(end)
+
+
+def test_a_violation_at_the_moment_of_the_closure_is_what_was_closed() -> None:
+    assert said([FOUND, CLOSED, *early("2026-03-20")]) == {QUIET}
+    assert said([FOUND, CLOSED, *early("2026-03-20 09:01")]) == {HIT}

@@ -154,3 +154,10 @@ def test_agrees_with_a_plain_sum_and_with_every_prefix_of_the_log(
             ),
         )
         assert ordered[last_quiet].source.ingested_ms == since
+
+
+def test_of_several_contract_records_the_newest_speaks() -> None:
+    older = signed("older", occurred="2026-01-01", amount_minor=500_000)
+    assert said(older, signed(), paid("p", "2026-02-01", 120_000)) == HIT
+    older = signed("older", occurred="2026-01-01", status="cancelled")
+    assert said(older, signed(), paid("p", "2026-02-01", 120_000)) == HIT

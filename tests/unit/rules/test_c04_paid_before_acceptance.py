@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.kernel import Outcome, Statement
-from tests.builders import findings, instant, only, outcome
+from tests.builders import findings, instant, judge, only, outcome, with_parameters
 from tests.records import CONTRACT_ID, accepted, amended, paid, signed
 
 HIT = (Outcome.HIT, "paid_before_acceptance")
@@ -161,3 +161,41 @@ def test_it_stands_since_all_that_the_first_early_payment_rests_on_was_ingested(
         paid("q", "2026-03-05", 40_000, ingested="2026-06-01 10:08"),
     ]
     assert only(findings("C04", CONTRACT_ID, records)).established_ms == instant("2026-06-01 10:02")
+
+
+def test_a_part_accepted_at_the_same_instant_proves_nothing_yet() -> None:
+    records = [signed(), paid("p", "2026-03-06", 50_000), accepted("v", "2026-03-06", 300, outcome="partial")]
+    assert said(*records, now="2026-03-09")[1] == "awaiting_acceptance"
+    assert said(*records, accepted("w", "2026-03-07", 700), now="2026-03-09") == HIT
+
+
+def test_the_earliest_of_several_waits_wakes_it() -> None:
+    records = [signed(), paid("p", "2026-03-06", 20_000), paid("q", "2026-03-11", 20_000)]
+    found = only(findings("C04", CONTRACT_ID, records, now="2026-03-12"))
+    assert found.wake_at_ms == instant("2026-03-14 00:00")
+    found = only(findings("C04", CONTRACT_ID, [*records, paid("r", "2026-03-13", 1)], now="2026-03-15"))
+    assert (found.outcome, found.numbers["payments"]) == (Outcome.HIT, 1)
+    assert found.wake_at_ms == instant("2026-03-19 00:00")
+
+
+def test_holidays_prolong_the_wait() -> None:
+    rules = with_parameters(
+        "C04", tolerance_permille=5, wait_working_days=1, holidays=["2026-03-09", "2026-03-10"]
+    )
+    records = [signed(), paid("p", "2026-03-06", 50_000)]
+    early = judge(records, now="2026-03-11 23:59", active=rules)
+    assert not early.alerts
+    late = judge(records, now="2026-03-12 00:00", active=rules)
+    assert [one.owner for one in late.alerts.values()] == ["C04"]
+
+
+def test_changes_after_the_payment_are_no_evidence() -> None:
+    records = [
+        signed(advance_permille=500),
+        paid("p", "2026-03-01", 90_000),
+        amended("a", "2026-03-02", 200_000),
+        amended("b", "2026-02-02", 110_000),
+        accepted("v", "2026-03-03"),
+    ]
+    found = only(findings("C04", CONTRACT_ID, records))
+    assert [one.record_id for one in found.evidence] == ["p", "v", "b", "contract"]

@@ -115,3 +115,14 @@ def _ends(period: tuple[int, int]) -> tuple[int, int]:
 def _span(period: tuple[int, int]) -> dict[str, Any]:
     begin, end = _ends(period)
     return {"valid_from": begin, "valid_to": end}
+
+
+def test_office_and_place_are_those_of_the_newest_post_and_project() -> None:
+    records = [
+        appointed("new", "x", "2025-01-01", unit_id="ZZ-TEST-new"),
+        appointed("old", "x", "2021-01-01", unit_id="ZZ-TEST-old"),
+        *projects(("2026-01-01", None), ("2026-02-01", None)),
+        assigned("last", "x", "project-9", "2026-03-01", jurisdiction="330106002003"),
+    ]
+    found = only(findings("H05", KEY, records))
+    assert (found.office, found.jurisdiction) == ("ZZ-TEST-new", "330106002003")

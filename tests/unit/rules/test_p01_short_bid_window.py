@@ -65,3 +65,13 @@ def test_a_hit_names_days_and_limit() -> None:
     found = only(findings("P01", PROCEDURE_ID, [until("2026-03-11 17:00")], pack="cn"))
     assert (found.numbers["window_days"], found.numbers["limit_days"]) == (10, 20)
     assert found.office == BUYER
+
+
+def test_an_extended_deadline_counts() -> None:
+    first = until("2026-03-08", record_id="first")
+    extended = announced("extended", published_at=None, bid_deadline=instant("2026-03-20"))
+    assert outcome(findings("P01", PROCEDURE_ID, [first, extended])) == CLEAR
+
+
+def test_a_deadline_at_the_moment_of_publication_is_no_window() -> None:
+    assert outcome(findings("P01", PROCEDURE_ID, [until("2026-03-01 17:00")])) == HIT

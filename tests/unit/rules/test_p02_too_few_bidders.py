@@ -81,3 +81,30 @@ def test_it_stands_since_notice_first_bid_and_first_award_are_in() -> None:
     assert only(findings("P02", PROCEDURE_ID, records, pack="cn")).established_ms == instant(
         "2026-06-01 10:02"
     )
+
+
+def test_from_the_moment_of_opening_it_speaks() -> None:
+    records = [announced(), bid("1", "a")]
+    assert outcome(findings("P02", PROCEDURE_ID, records, now="2026-03-31 08:59"))[1] == "not_opened"
+    assert outcome(findings("P02", PROCEDURE_ID, records, now="2026-03-31 09:00")) == AT_OPENING
+
+
+def test_the_first_award_dates_the_act() -> None:
+    records = [
+        announced(),
+        bid("1", "a"),
+        awarded("late", on="2026-05-10"),
+        awarded("early", on="2026-04-20", decided_at=None),
+    ]
+    assert only(findings("P02", PROCEDURE_ID, records)).numbers["occurred_ms"] == instant("2026-04-20")
+
+
+def test_of_several_notices_the_one_published_last_speaks() -> None:
+    first = announced("first", status="cancelled", published_at=instant("2026-02-01"), occurred="2026-03-09")
+    undated = announced("undated", method="direct", published_at=None, occurred="2026-02-15")
+    assert outcome(findings("P02", PROCEDURE_ID, [announced(), first, undated, bid("1", "a")])) == AT_OPENING
+    undated = announced("undated", method="direct", published_at=None, occurred="2026-03-15")
+    assert (
+        outcome(findings("P02", PROCEDURE_ID, [announced(), undated, bid("1", "a")]))[1]
+        == "method_not_competitive"
+    )

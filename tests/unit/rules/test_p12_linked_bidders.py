@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from streams.kernel import Outcome, Statement
-from tests.builders import alerts, company, day, judge, person, with_parameters
+from streams.kernel import Outcome, Parameters, Statement
+from tests.builders import active_rules, alerts, company, day, instant, judge, person, with_parameters
 from tests.records import BUYER, announced, bid, holds
 
 TOP = person("top")
@@ -163,3 +164,29 @@ def test_parties_left_aside_link_nobody() -> None:
     assert reasons(records) == ["common_controller"]
     aside = with_parameters("P12", share_permille_min=250, controllers_left_aside=[TOP])
     assert [one for one in judge(records, active=aside).alerts.values() if one.owner == "P12"] == []
+
+
+def test_a_pair_is_dated_by_the_later_bid_and_told_by_the_longer_chain() -> None:
+    records = [
+        bid("1", "a", "2026-03-20", jurisdiction="330108000000"),
+        bid("2", "b", "2026-03-10"),
+        holds("x", TOP, "holding"),
+        holds("y", company("holding"), "a", 300),
+        holds("z", TOP, "b"),
+    ]
+    alert = alerts(records, "P12")[0]
+    assert alert.content["jurisdiction"] == "330108000000"
+    assert "(steps: at most 2, smallest share 30%, on 2026-03-20)" in alert.content["explanation"]["en"]
+
+
+def test_the_law_of_the_last_bid_s_day_and_place_counts() -> None:
+    strict = {"value": 250, "from_ms": instant("2026-03-25")}
+    parameters = Parameters(
+        {"share_permille_min": [{"value": 600}, strict], "controllers_left_aside": [{"value": []}]}
+    )
+    rules = active_rules()
+    active = {**rules, "P12": replace(rules["P12"], parameters=parameters)}
+    records = [holds("x", TOP, "a", 300), holds("y", TOP, "b", 300), bid("1", "a", "2026-03-20")]
+    for on, expected in (("2026-03-24", 0), ("2026-03-25", 1)):
+        found = judge([*records, bid("2", "b", on)], active=active).alerts.values()
+        assert len([one for one in found if one.owner == "P12"]) == expected

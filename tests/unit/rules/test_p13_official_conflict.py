@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.kernel import Outcome, Statement
-from tests.builders import alerts, company, day, judge, person
+from tests.builders import alerts, company, day, judge, person, with_parameters
 from tests.records import BUYER, announced, appointed, bid, holds, kin, seated
 
 SPOUSE = person("spouse")
@@ -114,3 +114,26 @@ def test_what_it_says_when_there_is_no_conflict(
 def test_a_cancelled_procedure_is_not_judged() -> None:
     records = [*procedure(status="cancelled"), holds("x", SPOUSE, "a")]
     assert said(records) == {(Outcome.NOT_APPLICABLE, "cancelled")}
+
+
+@pytest.mark.parametrize(
+    ("stake", "conflict"),
+    [
+        ({"share_permille": 299}, False),
+        ({"share_permille": 300}, True),
+        ({"share_permille": 100, "interest": "control"}, True),
+        ({"share_permille": 0, "interest": "manager"}, True),
+    ],
+)
+def test_only_shareholdings_are_measured(stake: dict[str, Any], conflict: bool) -> None:
+    active = with_parameters("P13", share_permille_min=300)
+    found = judge([*procedure(), holds("x", SPOUSE, "a", **stake)], active=active).alerts.values()
+    assert any(one.owner == "P13" for one in found) is conflict
+
+
+def test_two_seats_of_one_official_are_one_alert_told_by_the_first() -> None:
+    later = seated("later", "official", "2026-04-20", role="approver", jurisdiction="330108000000")
+    found = alerts([*procedure(), later, holds("x", SPOUSE, "a")], "P13")
+    assert len(found) == 1
+    assert "as evaluator on 2026-04-08" in found[0].content["explanation"]["en"]
+    assert {"seat", "later"} <= {one.record_id for one in found[0].evidence}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.kernel import Outcome, Statement
-from tests.builders import day, findings, outcome, person
+from tests.builders import day, findings, instant, outcome, person
 from tests.records import died, granted
 
 KEY = person("x")
@@ -78,4 +78,5 @@ def test_each_scheme_is_a_finding_of_its_own() -> None:
     assert found[0].numbers["payments"] == 2
     assert found[0].numbers["total_minor"] == 100_000
     assert found[0].numbers["first_from_on"] == day("2026-05-01")
+    assert found[0].numbers["occurred_ms"] == instant("2026-06-30")
     assert [one.record_id for one in found[0].evidence] == ["a", "b", "d"]
