@@ -14,7 +14,20 @@ from enum import StrEnum
 from typing import Any
 
 from streams.cards import Card, render
-from streams.kernel import Derivation, Derived, Evidence, Finding, Join, Outcome, Parameters, Rule, Tier, View
+from streams.kernel import (
+    Derivation,
+    Derived,
+    Evidence,
+    Finding,
+    Join,
+    Outcome,
+    Parameters,
+    Rule,
+    Statement,
+    Tier,
+    View,
+)
+from xiezhi.contracts.naming import RELATION
 
 
 class OutputKind(StrEnum):
@@ -78,8 +91,10 @@ def evaluate_view(
     """
     result = Evaluation(failed={rule.id: "its code is not here" for rule in join.rules if rule.id in held})
     rules = [active[rule.id] for rule in join.rules if rule.id in active]
-    if len(view.statements) > join.statements_max:
-        result.outcomes = [(rule.rule.id, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for rule in rules]
+    view, is_too_large = _within_limits(join, view, result)
+    if is_too_large:
+        silenced = [*(rule.rule.id for rule in rules), *(derivation.name for derivation in join.derivations)]
+        result.outcomes = [(name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for name in silenced]
         return result
     standing: dict[str, Sequence[Finding]] = {}
     for rule in rules:
@@ -93,6 +108,25 @@ def evaluate_view(
         except Exception as error:  # noqa: BLE001 -- likewise
             result.failed[derivation.name] = repr(error)
     return result
+
+
+def _within_limits(join: Join, view: View, result: Evaluation) -> tuple[View, bool]:
+    """The view as rules and derivations see it, and whether it holds too much for any of them.
+
+    Relations that the join takes back from itself are counted per depth, and left out per depth. Counted together, deep
+    ones could silence the shallow ones they rest on, then vanish with them, and so on for ever.
+    """
+    recursive = {derivation.kind for derivation in join.derivations if derivation.by_depth}
+    if not recursive:
+        return view, len(view.statements) > join.statements_max
+    levels: dict[int, list[Statement]] = {}
+    for statement in view.statements:
+        own = statement.record_type == RELATION and statement["kind"] in recursive
+        levels.setdefault(statement["depth"] if own else 0, []).append(statement)
+    crowded = {level for level, members in levels.items() if level and len(members) > join.statements_max}
+    result.outcomes += [(join.name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for _ in crowded]
+    kept = [one for level, members in levels.items() if level not in crowded for one in members]
+    return View(view.key, kept) if crowded else view, len(levels.get(0, ())) > join.statements_max
 
 
 def _apply_rule(
@@ -130,19 +164,27 @@ def _apply_derivation(
     standing: Mapping[str, Sequence[Finding]],
     result: Evaluation,
 ) -> None:
-    """Propose the relations of one derivation; more than `fanout_max` of them is the one outcome of deriving none."""
-    proposals: dict[str, Proposal] = {}
+    """Propose the relations of one derivation; more than `fanout_max` of them is the one outcome of deriving none.
+
+    By depth, each depth has its own limit, since lower ones must not depend on higher ones.
+    """
+    levels: dict[int, dict[str, Proposal]] = {}
     if any(rule.id in result.failed for rule in join.rules):
         raise ValueError("a rule of the same join failed, so its findings are unknown")
     for derived in derivation.derive(view, standing):
+        proposals = levels.setdefault(derived.depth if derivation.by_depth else 0, {})
+        if len(proposals) > join.fanout_max:
+            continue
+        _require(derived.depth > 0 or not derivation.by_depth, "a depth from 1 on")
         proposal = _relation(derivation, join, view, derived)
         if proposal.id in proposals:
             raise ValueError(f"{derivation.name} derived {derived.identity} twice")
         proposals[proposal.id] = proposal
+    for proposals in levels.values():
         if len(proposals) > join.fanout_max:
             result.outcomes.append((derivation.name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge"))
-            return
-    result.proposals |= proposals
+        else:
+            result.proposals |= proposals
 
 
 def _established_ms(finding: Finding) -> int:

@@ -263,7 +263,7 @@ class Join:
     """Records brought together under shared keys, with the rules and derivations that look at them.
 
     A view with more than `statements_max` statements, or a derivation with more than `fanout_max` results, has one
-    deterministic outcome ("too many to judge"), never "the first N".
+    deterministic outcome ("too many to judge"), never "the first N". Relations by depth are counted per depth.
     """
 
     name: str
