@@ -27,6 +27,7 @@ from streams.kernel import (
     View,
 )
 from tests.faults.model.world import JURISDICTION, ORDER, START_MS, card
+from xiezhi.contracts.naming import RELATION
 
 NOW_MS = START_MS + 1_000_000
 
@@ -311,6 +312,52 @@ def test_too_many_relations_are_none_and_one_outcome() -> None:
     evaluation = deriving(*found, fanout_max=2)
     assert evaluation.proposals == {}
     assert evaluation.outcomes == [("d", Outcome.INSUFFICIENT_DATA, "too_many_to_judge")]
+
+
+def relation(depth: int, number: int) -> Statement:
+    """A relation that the join takes back from itself."""
+    value = {"kind": "kind", "depth": depth}
+    named = statement(f"r{depth}.{number}")
+    return replace(named, record_type=RELATION, value=value)
+
+
+def climbing(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[Derived]:
+    """Depth 1 from each record, depth d + 1 from each relation of depth d."""
+    for one in view.of(ORDER):
+        yield derived("1", one.record_id, depth=1)
+    for one in view.relations("kind"):
+        yield derived(str(one["depth"] + 1), one.record_id, depth=one["depth"] + 1)
+
+
+def depths(statements: Sequence[Statement], **join: Any) -> tuple[list[int], int]:
+    """Depths of the relations derived, and how often there was too much."""
+    derivations = (Derivation("d", "kind", climbing, by_depth=True),)
+    whole = Join(name="j", inputs=(), derivations=derivations, **join)
+    evaluation = evaluate_view(whole, View("k", statements), {}, NOW_MS)
+    assert evaluation.failed == {}
+    assert all(reason == "too_many_to_judge" for _, _, reason in evaluation.outcomes)
+    return sorted(one.content["depth"] for one in evaluation.proposals.values()), len(evaluation.outcomes)
+
+
+def test_too_many_relations_of_one_depth_do_not_silence_those_they_rest_on() -> None:
+    statements = [statement("o1"), statement("o2"), *(relation(1, number) for number in range(3))]
+    assert depths(statements, fanout_max=3) == ([1, 1, 2, 2, 2], 0)
+    assert depths(statements, fanout_max=2) == ([1, 1], 1)
+    assert depths(statements, fanout_max=1) == ([], 2)
+
+
+def test_too_many_relations_of_one_depth_in_a_view_are_left_out_and_the_others_stay() -> None:
+    statements = [statement("o1"), *(relation(1, number) for number in range(3)), relation(2, 0)]
+    assert depths(statements, statements_max=3) == ([1, 2, 2, 2, 3], 0)
+    assert depths(statements, statements_max=2) == ([1, 3], 1)
+    statements = [*statements[:1], *statements[-1:]]
+    assert depths([*statements, statement("o2"), statement("o3")], statements_max=2) == ([], 1)
+
+
+def test_a_derivation_by_depth_starts_at_depth_one() -> None:
+    derivation = Derivation("d", "kind", lambda view, findings: [derived(depth=0)], by_depth=True)
+    join = Join(name="j", inputs=(), derivations=(derivation,))
+    assert set(evaluate_view(join, View("k", []), {}, NOW_MS).failed) == {"d"}
 
 
 @pytest.mark.parametrize(
