@@ -51,7 +51,7 @@ class Options:
     as_json: bool
 
 
-@click.group(name="import")
+@click.group(name="import", short_help="Import open data: OCDS, BODS. 导入公开数据")
 def import_() -> None:
     """Import open data in a standard format. 导入标准格式的公开数据。"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -13,8 +13,10 @@ from schemas.catalogue import CONTRACTS
 from streams import history
 from streams.cards import Card, code_hash, load_pack
 from streams.joins import JOINS
+from streams.kernel import Outcome
 from streams.rule_reference import render, render_all
 from streams.stage import now_ms
+from xiezhi.cli.terminal import table
 from xiezhi.codec import Codec
 from xiezhi.contracts.activation import Activation
 from xiezhi.contracts.bus import ACTIVATION
@@ -28,7 +30,7 @@ JURISDICTION_ALL = "000000000000"
 PACKS = ("generic", "cn")
 
 
-@click.group()
+@click.group(short_help="Supervision rules: list, show, activate, readiness. 监督规则")
 def rules() -> None:
     """Supervision rules: list them, activate a pack, see which lack data. 监督规则"""
 
@@ -97,13 +99,24 @@ def apply_rules(pack: str, reason: str, actor: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per rule and reason.")
 def readiness(as_json: bool) -> None:
     """Outcomes of every rule over the whole log, with reasons: which rules lack which records. 就绪情况"""
-    verdict = history.oracle(Settings(), CONTRACTS)
-    for (rule_id, outcome, reason), views in sorted(verdict.outcomes.items()):
-        if as_json:
-            shown = {"rule": rule_id, "outcome": outcome, "reason": reason, "views": views}
-            click.echo(json.dumps(shown))
-        else:
-            click.echo(f"{rule_id:22} {outcome:18} {reason:32} {views:8}")
+    outcomes = sorted(history.oracle(Settings(), CONTRACTS).outcomes.items())
+    for line in _as_objects(outcomes) if as_json else _as_table(outcomes):
+        click.echo(line)
+
+
+_Counted = tuple[tuple[str, Outcome, str], int]  # (rule or derivation, outcome, reason), views
+
+
+def _as_objects(outcomes: Iterable[_Counted]) -> list[str]:
+    return [
+        json.dumps({"rule": rule, "outcome": outcome, "reason": reason, "views": views})
+        for (rule, outcome, reason), views in outcomes
+    ]
+
+
+def _as_table(outcomes: Iterable[_Counted]) -> list[str]:
+    rows = ((rule, outcome.value, reason, str(views)) for (rule, outcome, reason), views in outcomes)
+    return table(("rule", "outcome", "reason", "views"), rows)
 
 
 def _active(settings: Settings) -> Mapping[str, Mapping[str, Any]]:

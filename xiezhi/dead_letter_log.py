@@ -21,7 +21,6 @@ from xiezhi.dead_letters import ATTEMPTS_HEADER, ORIGIN_HEADER, DeadLetters
 from xiezhi.envelope import Envelope
 from xiezhi.errors import (
     BadRecordError,
-    BrokerUnavailableError,
     ConfigurationError,
     DeliveryError,
     UnknownSchemaError,
@@ -97,10 +96,7 @@ def read_letters(reader: LogReader, codec: Codec, wanted: Wanted) -> Iterator[Le
 
     Raises ConfigurationError without the topic, BrokerUnavailableError, DeliveryError, RegistryUnavailableError.
     """
-    try:
-        partitions = reader.partitions(DEAD_LETTER.topic)
-    except KafkaException as error:
-        raise BrokerUnavailableError(f"no broker answers: {error}") from error
+    partitions = reader.partitions(DEAD_LETTER.topic)
     if not partitions:
         raise ConfigurationError(
             f"topic {DEAD_LETTER.topic} does not exist; run `xiezhi contracts apply` first"

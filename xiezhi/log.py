@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from xiezhi.errors import DeliveryError
+from xiezhi.errors import BrokerUnavailableError, DeliveryError
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -21,6 +21,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 CHUNK_RECORDS = 2_000
 #: Without an answer for so long the broker is taken as unreachable.
 TIMEOUT_S = 30.0
+_UNREACHABLE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,27 @@ class LogReader:
                 "reconnect.backoff.ms": 500,
                 **options,
             },
-            logger=logging.getLogger(__name__),  # the client would write to stderr by itself
+            logger=logging.getLogger("librdkafka"),  # the client would write to stderr by itself
         )
+        self._bootstrap_servers = bootstrap_servers
 
     def partitions(self, topic: str) -> int:
-        """Number of partitions; 0 when the topic does not exist."""
-        found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        """Number of partitions; 0 when the topic does not exist. Raises BrokerUnavailableError."""
+        try:
+            found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        except KafkaException as error:
+            raise self._unavailable() from error
         return 0 if found.error is not None else len(found.partitions)
 
     def range(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset, offset after the last). Raises DeliveryError when the broker does not answer."""
+        """(first offset, offset after the last). Raises BrokerUnavailableError, DeliveryError without the partition."""
         try:
             low, high = self._consumer.get_watermark_offsets(
                 TopicPartition(topic, partition), timeout=TIMEOUT_S
             )
         except KafkaException as error:
+            if error.args[0].code() in _UNREACHABLE:
+                raise self._unavailable() from error
             raise DeliveryError(f"cannot read the range of {topic}/{partition}: {error}") from error
         return low, high
 
@@ -115,6 +122,12 @@ class LogReader:
             if message.error() is not None:
                 raise DeliveryError(f"reading the log failed: {message.error()}")
         return [RawRecord.from_message(message) for message in messages]
+
+    def _unavailable(self) -> BrokerUnavailableError:
+        return BrokerUnavailableError(
+            f"no Kafka broker answers at {self._bootstrap_servers}; start one (`make up`) or set "
+            "XIEZHI_BOOTSTRAP_SERVERS"
+        )
 
     def close(self) -> None:
         self._consumer.close()

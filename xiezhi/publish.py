@@ -38,7 +38,6 @@ MESSAGE_BYTES_MAX = 1_048_588
 FAILURES_MAX = 1_000
 _QUEUE_WAIT_S = 0.1
 
-_log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("xiezhi.publish")
 
 
@@ -77,7 +76,7 @@ class Publisher:
         self._codec = codec or Codec(ConfluentRegistry(settings.registry_url))
         self._delivery_timeout_s = delivery_timeout_s
         configuration = {**producer_settings(settings, delivery_timeout_s), **(librdkafka or {})}
-        self._producer = Producer(configuration, logger=_log)
+        self._producer = Producer(configuration, logger=logging.getLogger("librdkafka"))
         self._sent = 0
         self.delivered = 0
         self.failed = 0

@@ -165,7 +165,8 @@ class ConfluentRegistry:
             raise self._translated(what, error) from error
         except Exception as error:  # whatever the HTTP client raises, there was no answer
             raise RegistryUnavailableError(
-                f"no answer from the schema registry {self._url} ({what}): {error or type(error).__name__}"
+                f"no answer from the schema registry {self._url} ({what}): {error or type(error).__name__}; "
+                "start one (`make up`) or set XIEZHI_REGISTRY_URL"
             ) from error
 
     def _translated(self, what: str, error: SchemaRegistryError) -> Exception:

@@ -58,7 +58,7 @@ _lang = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 
 
-@click.group()
+@click.group(short_help="Suspected problems: follow, list, show. 疑似问题")
 def alerts() -> None:
     """Suspected problems: follow, list, show. 疑似问题。
 

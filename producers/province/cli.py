@@ -23,7 +23,7 @@ from xiezhi.settings import Settings
 _PROGRESS_EVERY_S = 5.0  # a long publication shows that it moves
 
 
-@click.command()
+@click.command(short_help="Make the synthetic province, with planted cases. 模拟省份")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same province.")
 @click.option("--records", type=click.IntRange(min=0), default=DEFAULT_SIZE, show_default=True)
 @click.option("--until", help="End of its two years: ISO 8601 with a time zone. Default: now.")

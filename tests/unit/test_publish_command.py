@@ -59,10 +59,11 @@ def test_without_refused_rows_the_exit_code_is_0_and_no_file_stays(file: Path) -
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_standard_input_needs_its_format(tmp_path: Path) -> None:
-    refused = ("--refused", str(tmp_path / "refused"))
-    assert run("publish", "finance.payment", "-", "--dry-run", *refused, stdin=row()).exit_code == 2
-    result = run("publish", "finance.payment", "-", "--format", "jsonl", "--dry-run", *refused, stdin=row())
+def test_standard_input_is_json_lines_and_another_file_needs_a_suffix_or_its_format(tmp_path: Path) -> None:
+    refused, unnamed = ("--refused", str(tmp_path / "refused")), tmp_path / "records"
+    unnamed.write_text(row())
+    assert run("publish", "finance.payment", str(unnamed), "--dry-run", *refused).exit_code == 2
+    result = run("publish", "finance.payment", "-", "--dry-run", *refused, stdin=row())
     assert (result.exit_code, result.stdout[:28]) == (0, "finance.payment: 1 accepted,")
 
 

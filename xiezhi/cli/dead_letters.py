@@ -179,7 +179,7 @@ def _send(settings: Settings, records: Sequence[DeadRecord]) -> int:
             "partitioner": "murmur2_random",
             "message.max.bytes": MESSAGE_BYTES_MAX,
         },
-        logger=logging.getLogger(__name__),
+        logger=logging.getLogger("librdkafka"),
     )
     codec = Codec(ConfluentRegistry(settings.registry_url))
     letters = DeadLetters(producer, codec, stage=REPLAY_STAGE, limit_per_minute=sys.maxsize, clock=_now_ms)

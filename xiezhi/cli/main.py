@@ -95,6 +95,8 @@ def cli(verbose: int) -> None:
     """獬豸 Xiezhi: departments' records in, live alerts with evidence out. 监督数据共享总线。"""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if not verbose:  # a broker that is away is one sentence of ours, not hundreds of the client's lines
+        logging.getLogger("librdkafka").setLevel(logging.CRITICAL)
 
 
 def run(arguments: Sequence[str]) -> int:

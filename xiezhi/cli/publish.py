@@ -42,7 +42,9 @@ _source = click.option(
 @click.argument("name")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--map", "map_file", type=click.Path(path_type=Path), help="YAML: which column is which field.")
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="Default: by the file's suffix.")
+@click.option(
+    "--format", "form", type=click.Choice(["jsonl", "csv"]), help="Default: by suffix; jsonl for -."
+)
 @click.option("--dry-run", is_flag=True, help="Check every row; send nothing, need no broker.")
 @_source
 @click.option("--jurisdiction", default="", help="12-digit division code for rows that name none.")
@@ -216,7 +218,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 
 def _form_of(file: str) -> Literal["jsonl", "csv"]:
     suffix = Path(file).suffix.lower()
-    if suffix in (".jsonl", ".ndjson"):
+    if suffix in (".jsonl", ".ndjson") or file == "-":
         return "jsonl"
     if suffix == ".csv":
         return "csv"

@@ -50,7 +50,8 @@ def up(pack: str, bare: bool) -> None:
             _say_where(stack)
             _watch(stack)
         finally:
-            _stop(stack)
+            if stack.members:  # else nothing was started: another stack runs here, a port is in use
+                _stop(stack)
 
 
 def _watch(stack: LocalStack) -> None:
