@@ -48,6 +48,16 @@ def read_alert(record: RawRecord, codec: Codec) -> tuple[Alert, Envelope]:
     return alert, envelope
 
 
+#: What every client of the broker gets here. librdkafka would log each of hundreds of attempts to reconnect.
+QUIETLY: dict[str, Any] = {"log_level": 0, "reconnect.backoff.ms": 500}
+
+
+def say_when_away(error: KafkaError) -> None:
+    """The client's `error_cb`: what it mends by itself is worth one line, when no broker is left."""
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        logger.warning("no broker can be reached; trying again")
+
+
 def holds_record(message: Any) -> bool:
     """False for an event that the client mends by itself (the broker restarts, say); it is logged.
 

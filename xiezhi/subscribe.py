@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from xiezhi.alert_log import holds_record, read_alert
+from xiezhi.alert_log import QUIETLY, holds_record, read_alert, say_when_away
 from xiezhi.codec import Codec
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.bus import ALERT
@@ -102,7 +102,7 @@ class Subscriber:
         self._on_bad_record = on_bad_record or _warn
         self._codec = Codec(registry or ConfluentRegistry(settings.registry_url))
         self._cursor = SubscriberCursor(settings.data_dir / "subscribers" / f"{name}.sqlite3")
-        self._consumer = Consumer(_consumer_options(settings, name), logger=logger)
+        self._consumer = Consumer(_consumer_options(settings, name))
         self._progress = Progress()
         self._retry: RawRecord | None = None  # read, but the registry did not answer
         try:
@@ -153,7 +153,7 @@ class Subscriber:
         try:
             found = self._consumer.list_topics(ALERT.topic, timeout=_ANSWER_S)
         except KafkaException as error:
-            raise BrokerUnavailableError(f"no broker answers: {error}") from error
+            raise BrokerUnavailableError(f"no broker answers: {error.args[0].str()}") from error
         topic = found.topics[ALERT.topic]
         if topic.error is not None:
             raise ConfigurationError(
@@ -229,11 +229,13 @@ def _pause_until(deadline: float) -> bool:
     return time.monotonic() < deadline
 
 
-def _consumer_options(settings: Settings, name: str) -> dict[str, str | int | bool]:
+def _consumer_options(settings: Settings, name: str) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": f"xiezhi-subscriber-{name}",  # asked for by the client; the offsets are in the cursor file
         "client.id": f"xiezhi-subscriber-{name}",
+        **QUIETLY,
+        "error_cb": say_when_away,
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
     }

@@ -22,7 +22,7 @@ from consumers.alerts.database import path_of, url_of
 from consumers.alerts.rejection import DeadLetterDesk, Rejected
 from consumers.alerts.statement import Statement
 from consumers.alerts.store import AlertStore
-from xiezhi.alert_log import holds_record, read_alert
+from xiezhi.alert_log import QUIETLY, holds_record, read_alert, say_when_away
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ALERT
 from xiezhi.dead_letters import MESSAGE_BYTES_MAX, DeadLetters
@@ -157,13 +157,13 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     """Build everything, then run until `stopping` is set."""
     store = open_store(settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    producer = Producer(_producer_options(settings), logger=logger)
+    producer = Producer(_producer_options(settings))
     letters = DeadLetters(
         producer, codec, stage=STAGE, limit_per_minute=settings.dead_letters_per_minute_max, clock=now_ms
     )
     service: AlertStoreService  # built from the consumer whose reports it takes
-    reports = {"on_commit": lambda *report: service.committed(*report)}
-    consumer = Consumer({**_consumer_options(settings), **reports}, logger=logger)
+    reports = {"on_commit": lambda *report: service.committed(*report), "error_cb": say_when_away}
+    consumer = Consumer({**_consumer_options(settings), **reports})
     service = AlertStoreService(
         consumer=consumer,
         codec=codec,
@@ -199,7 +199,9 @@ def _claim(store: AlertStore, consumer: Any, settings: Settings) -> None:
     try:
         found = consumer.list_topics(ALERT.topic, timeout=_ANSWER_S)
     except KafkaException as error:
-        raise BrokerUnavailableError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+        raise BrokerUnavailableError(
+            f"no broker answers at {settings.bootstrap_servers}: {error.args[0].str()}"
+        ) from error
     if found.topics[ALERT.topic].error is not None:
         raise ConfigurationError(f"topic {ALERT.topic} does not exist; run `xiezhi contracts apply` first")
     owner = store.claim(found.cluster_id)
@@ -210,12 +212,13 @@ def _claim(store: AlertStore, consumer: Any, settings: Settings) -> None:
         )
 
 
-def _consumer_options(settings: Settings) -> dict[str, str | int | bool]:
+def _consumer_options(settings: Settings) -> dict[str, Any]:
     session_ms = int(settings.session_timeout_s * 1000)
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": STAGE,
         "group.id": GROUP,
+        **QUIETLY,
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
         "session.timeout.ms": session_ms,
@@ -223,10 +226,11 @@ def _consumer_options(settings: Settings) -> dict[str, str | int | bool]:
     }
 
 
-def _producer_options(settings: Settings) -> dict[str, str | int | bool]:
+def _producer_options(settings: Settings) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": STAGE,
+        **QUIETLY,
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "message.max.bytes": MESSAGE_BYTES_MAX,
