@@ -17,7 +17,13 @@ from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import SchemaParseException, UnknownType
 
 from xiezhi.contracts.avro import Parsed, parse
-from xiezhi.errors import BadRecordError, ConfigurationError, RecordRefusedError, UnknownSchemaError
+from xiezhi.errors import (
+    BadRecordError,
+    ConfigurationError,
+    RecordRefusedError,
+    UnknownSchemaError,
+    UnregisteredSubjectError,
+)
 
 if TYPE_CHECKING:
     from xiezhi.registry import Registry  # loads an HTTP client, which decoding alone does not need
@@ -57,8 +63,8 @@ class Codec:
     def encode(self, subject: str, value: Mapping[str, Any]) -> bytes:
         """Bytes of `value` under the latest schema of `subject`.
 
-        Raises RecordRefusedError when the value does not fit it, ConfigurationError when the subject is not
-        registered, RegistryUnavailableError.
+        Raises RecordRefusedError when the value does not fit it, UnregisteredSubjectError,
+        RegistryUnavailableError.
         """
         prefix, schema = self._writers.get(subject) or self._load_writer(subject)
         buffer = BytesIO()
@@ -82,7 +88,7 @@ class Codec:
     def decode_as(self, topic: str, data: bytes) -> dict[str, Any]:
         """Like `decode`, and BadRecordError wrong_type unless it is a record of that topic's contract.
 
-        Raises ConfigurationError when the topic's subject is not registered.
+        Raises UnregisteredSubjectError when the topic's subject has no schema.
         """
         schema = self._schema_of(data)
         expected = self._names.get(topic) or self._load_name(topic)
@@ -136,7 +142,7 @@ class Codec:
         try:
             latest = self._registry.latest(subject)
         except UnknownSchemaError as error:
-            raise ConfigurationError(
+            raise UnregisteredSubjectError(
                 f"subject {subject} is not in the schema registry; run `xiezhi contracts apply` first"
             ) from error
         schema = self._load(latest.id, latest.schema_text)
@@ -146,8 +152,10 @@ class Codec:
         return writer
 
     def _load_name(self, topic: str) -> str:
-        self._names[topic] = name = self._load_writer(f"{topic}-value")[1].name
-        return name
+        subject = f"{topic}-value"
+        _, schema = self._writers.get(subject) or self._load_writer(subject)
+        self._names[topic] = schema.name
+        return schema.name
 
 
 def _readable(schema_text: str) -> _Readable:

@@ -3,6 +3,7 @@
     XiezhiError
     ├── ConfigurationError          a setting, file or port is wrong; restarting will not help (exit 78)
     │   ├── DeadLetterLimitError    so many records of one topic are bad that the input itself must be wrong
+    │   ├── UnregisteredSubjectError no contract was applied for a subject
     │   └── ActivationMismatchError the rule code on this machine is not the code that was activated
     ├── RecordRefusedError          a record breaks its contract and was refused before it left the publisher
     ├── BadRecordError              bytes on a topic break their contract; the record goes to the dead letters
@@ -38,6 +39,10 @@ class ConfigurationError(XiezhiError):
 
 class DeadLetterLimitError(ConfigurationError):
     """More records of one topic were dead-lettered within a minute than the limit allows."""
+
+
+class UnregisteredSubjectError(ConfigurationError):
+    """The registry definitively has no schema for a subject: its contract was never applied."""
 
 
 class ActivationMismatchError(ConfigurationError):

@@ -182,6 +182,16 @@ class UnreachableRegistry(InMemoryRegistry):
         return super().latest(subject)
 
 
+def test_what_was_prepared_needs_no_registry_any_more() -> None:
+    registry = UnreachableRegistry()
+    registry.register(SUBJECT, json.dumps(SCHEMA))
+    registry.away = False
+    codec = Codec(registry)
+    codec.prepare(SUBJECT)
+    registry.away = True
+    assert codec.decode_as(TOPIC, codec.encode(SUBJECT, VALUE)) == VALUE
+
+
 def test_a_registry_that_is_away_is_asked_again_and_one_that_answered_never() -> None:
     registry = UnreachableRegistry()
     schema_id = registry.register(SUBJECT, json.dumps(SCHEMA))
