@@ -9,7 +9,7 @@ from typing import Any
 from streams.cards import Card, code_hash
 from streams.evaluation import ActiveRule, Elsewhere
 from streams.kernel import Join
-from xiezhi.errors import ActivationMismatchError, BadRecordError
+from xiezhi.errors import ActivationMismatchError, BadRecordError, UnknownSchemaError
 
 
 def activation_hash(card_json: str, code: str) -> str:
@@ -51,14 +51,14 @@ def activator(
 
     An activation with other code is history if `latest` (the last activation of each rule) has a newer one with the
     code here: until the log reaches that, the rule is held. Otherwise this worker must not go on:
-    ActivationMismatchError. So is one whose bytes cannot be read, since activations come from our own clock.
+    ActivationMismatchError. Bytes that cannot be read were activated by nobody: BadRecordError.
     """
 
     def from_bytes(value: bytes) -> ActiveRule | Elsewhere | str:
         try:
             activated = activate(decode(topic, value), joins)
-        except BadRecordError as error:
-            raise ActivationMismatchError(f"an activation cannot be read: {error}") from error
+        except UnknownSchemaError as error:
+            raise BadRecordError("unknown_schema", str(error)) from error
         if isinstance(activated, Elsewhere):
             newest = latest().get(activated.rule_id)
             require_code([newest] if newest else [], joins)

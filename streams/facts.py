@@ -7,6 +7,7 @@ that can change an answer has an offset in one log. Nothing on this topic is eve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,8 @@ TICK_KEY = b"#tick"
 ACTIVATION_KEY = b"#activation"
 #: Offset of an activation on its own topic; of two about one rule the later one is in force.
 SEQUENCE_HEADER = "xz_sequence"
+#: Longest key of a fact: more than a join's name and a join key take, less than the store can hold (65,534 bytes).
+FACT_KEY_CHARACTERS_MAX = 8_000
 
 
 class Presence(StrEnum):
@@ -57,6 +60,10 @@ class Filing:
         try:
             presence, topic, partition, offset, ingested_ms, digest, routed_ms = raw.decode().split(";")
             source = Source(topic, int(partition), int(offset), int(ingested_ms))
+            if not (
+                0 <= source.partition < 2**31 and max(abs(source.offset), abs(source.ingested_ms)) < 2**63
+            ):
+                raise ValueError("numbers that no log has")
             return cls(Presence(presence), source, digest, int(routed_ms))
         except ValueError as error:
             raise BadRecordError("malformed_fact", f"the header {FACT_HEADER} is not one: {error}") from error
@@ -65,6 +72,24 @@ class Filing:
 def fact_key(join: str, key: str) -> str:
     """`join|key`: the Kafka key of a fact, which decides its partition, and the name of the view."""
     return f"{join}|{key}"
+
+
+def view_name(key: str) -> str:
+    """`key` if it can be the key of a fact; raises ValueError for what could not be stored as a view."""
+    if "|" not in key or len(key) > FACT_KEY_CHARACTERS_MAX:
+        raise ValueError(f"expected <join>|<key> of at most {FACT_KEY_CHARACTERS_MAX} characters")
+    return key
+
+
+def tick_ms(value: bytes | None) -> int:
+    """The instant in a tick. Raises BadRecordError."""
+    try:
+        now_ms = json.loads(value or b"")["now_ms"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadRecordError("malformed_tick", f"not what a clock sends: {type(error).__name__}") from error
+    if type(now_ms) is not int or not 0 <= now_ms < 2**63:
+        raise BadRecordError("malformed_tick", "now_ms is no instant")
+    return now_ms
 
 
 def sequence_of(headers: Headers) -> int:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from streams.activations import activate, require_code
 from streams.evaluation import ActiveRule
-from streams.facts import TICK_KEY
+from streams.facts import TICK_KEY, tick_ms
 from streams.joins import JOINS
 from streams.oracle import Verdict, judge_log
 from streams.records import Guard
 from xiezhi.codec import Codec
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.naming import ACTIVATION, fact_topic
+from xiezhi.errors import BadRecordError, UnknownSchemaError
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
@@ -29,12 +30,13 @@ def records(log: LogReader, contracts: Iterable[Contract]) -> Iterator[RawRecord
 
 
 def activations(log: LogReader, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
-    """The last activation of every rule, by rule id."""
+    """The last activation of every rule, by rule id. What cannot be read is passed over; the judge dead-letters it."""
     found: dict[str, Mapping[str, Any]] = {}
     for chunk in log.read(ACTIVATION, 0, 0):
         for raw in chunk:
-            value = codec.decode_as(ACTIVATION, raw.value or b"")
-            found[value["rule_id"]] = value
+            with suppress(BadRecordError, UnknownSchemaError):
+                value = codec.decode_as(ACTIVATION, raw.value or b"")
+                found[value["rule_id"]] = value
     return found
 
 
@@ -59,8 +61,9 @@ def _latest_tick_ms(log: LogReader, topic: str, partition: int) -> int:
     while not latest:
         for chunk in log.read(topic, partition, max(low, high - window), high):
             for raw in chunk:
-                if raw.key == TICK_KEY and raw.value is not None:
-                    latest = max(latest, int(json.loads(raw.value)["now_ms"]))
+                if raw.key == TICK_KEY:
+                    with suppress(BadRecordError):  # the judge dead-letters it
+                        latest = max(latest, tick_ms(raw.value))
         if window >= high - low:
             break
         window *= 10

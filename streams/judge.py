@@ -17,10 +17,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.evaluation import ActiveRule, Elsewhere, Evaluation, OutputKind, evaluate_view
-from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, Presence, sequence_of, split_filing
+from streams.facts import (
+    ACTIVATION_KEY,
+    TICK_KEY,
+    Filing,
+    Presence,
+    sequence_of,
+    split_filing,
+    tick_ms,
+    view_name,
+)
 from streams.kernel import Join, Statement, View
 from xiezhi.envelope import Envelope
-from xiezhi.errors import BadRecordError
+from xiezhi.errors import BadRecordError, UnknownSchemaError, UnregisteredSubjectError
 from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore
 
@@ -193,15 +202,15 @@ class Judge:
         self._shrink()
 
     def _take(self, raw: RawRecord, bad: Callable[[RawRecord, BadRecordError], None]) -> None:
-        if raw.key == TICK_KEY:
-            self._tick(raw)
-        elif raw.key == ACTIVATION_KEY:
-            self._activation(raw)
-        else:
-            try:
+        try:
+            if raw.key == TICK_KEY:
+                self._tick(raw)
+            elif raw.key == ACTIVATION_KEY:
+                self._activation(raw)
+            else:
                 self._merge(raw)
-            except BadRecordError as error:
-                bad(raw, error)
+        except BadRecordError as error:
+            bad(raw, error)
         self._reached = position_of(self._judging.generation, raw.offset)
 
     def _merge(self, raw: RawRecord) -> None:
@@ -216,12 +225,21 @@ class Judge:
         if held is None or rank > held.rank or (rank == held.rank and filing.source.offset < held.offset):
             statement = None
             if filing.presence is Presence.PRESENT:
-                statement = self._statement(raw.value, filing, envelope)
+                statement = self._first_seen(raw.value, filing, envelope)
             key.held[slot] = _Held(rank, filing.source.offset, statement)
             self.store.put(raw.key, _fact_row(slot), _fact_to_bytes(header, envelope, raw.value))
         key.position = position_of(self._judging.generation, raw.offset)
         key.routed_ms, key.traceparent = filing.routed_ms, envelope.traceparent
         self._dirty[view] = None
+
+    def _first_seen(self, value: bytes, filing: Filing, envelope: Envelope) -> Statement:
+        """The statement in a fact that the router need not have written: anybody's bytes. Raises BadRecordError."""
+        try:
+            return self._statement(value, filing, envelope)
+        except UnknownSchemaError as error:
+            raise BadRecordError("unknown_schema", str(error)) from error
+        except UnregisteredSubjectError as error:
+            raise BadRecordError("not_a_fact", "the topic that it names has no contract") from error
 
     def _statement(self, value: bytes, filing: Filing, envelope: Envelope) -> Statement:
         return Statement(
@@ -238,7 +256,7 @@ class Judge:
         )
 
     def _tick(self, raw: RawRecord) -> None:
-        now_ms = int(json.loads(raw.value or b"{}")["now_ms"])
+        now_ms = tick_ms(raw.value)
         if now_ms <= self.now_ms:
             return  # a second clock, or one whose machine's time stepped back: now is the largest tick
         self.now_ms = now_ms
@@ -337,12 +355,18 @@ class Judge:
         last_said = max((said.position for said in key.said.values()), default=-1)
         if self._must_wait(last_said):
             return []
-        # Who spoke last knew what bore on the key then; a restore, which does not judge, cannot know it of a tick.
-        position = max(key.position, self._bearing.get(join_name, -1), last_said)
+        position = self._position(join_name, key, last_said)
         return [
             *self._raise_or_change(view, key, position, result),
             *self._withdraw(view, key, position, result),
         ]
+
+    def _position(self, join_name: str, key: _Key, last_said: int) -> int:
+        """Of the last record that bears on a key.
+
+        Who spoke last about the key knew one; a restore, which does not judge, cannot tell it of a tick.
+        """
+        return max(key.position, self._bearing.get(join_name, -1), last_said)
 
     def _must_wait(self, last_said: int) -> bool:
         """More was said about a key than has been read here: silence until that is reached."""
@@ -443,9 +467,9 @@ def _rule_id(activated: ActiveRule | Elsewhere | str) -> str:
 
 def _view(key: bytes) -> str:
     try:
-        return key.decode()
-    except UnicodeDecodeError as error:
-        raise BadRecordError("not_a_fact", "the key of a fact is UTF-8") from error
+        return view_name(key.decode())
+    except ValueError as error:
+        raise BadRecordError("not_a_fact", f"its key names no view: {error}") from error
 
 
 def _fact_row(slot: tuple[str, str]) -> bytes:

@@ -7,16 +7,17 @@ relation, which has a null value, can be understood without any other state.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streams.evaluation import OutputKind
+from streams.facts import view_name
 from streams.judge import Output, Said
 from streams.records import JURISDICTION_UNKNOWN
 from xiezhi.contracts.bus import ALERT, RELATION
 from xiezhi.envelope import Envelope
-from xiezhi.errors import BadRecordError, UnknownSchemaError
+from xiezhi.errors import BadRecordError, RecordRefusedError, UnknownSchemaError
 from xiezhi.log import RawRecord
 
 SAID_HEADER = "xz_said"
@@ -42,15 +43,7 @@ def encode_output(output: Output, encode: Encode, judged_ms: int) -> OutgoingSta
     """The record for one statement. A withdrawn relation is a null value; a withdrawn alert repeats its content."""
     said = output.said
     contract = CONTRACTS[said.kind]
-    envelope = Envelope.create(
-        source=SOURCE,
-        type=contract.topic,
-        subject=output.id,
-        occurred_ms=output.occurred_ms,
-        version=said.position,
-        jurisdiction=output.content["jurisdiction"] or JURISDICTION_UNKNOWN,
-        traceparent=output.traceparent,
-    )
+    envelope = _envelope(output.id, said, output.content, output.occurred_ms, output.traceparent)
     memory = {"view": output.view, "owner": said.owner, "position": said.position, "digest": said.digest}
     stages = {"routed_ms": output.routed_ms, "judged_ms": judged_ms}
     headers = [
@@ -66,24 +59,49 @@ def encode_output(output: Output, encode: Encode, judged_ms: int) -> OutgoingSta
     return OutgoingStatement(contract.topic, output.id.encode(), value, headers)
 
 
+def _envelope(
+    output_id: str, said: Said, content: Mapping[str, Any], occurred_ms: int, traceparent: str = ""
+) -> Envelope:
+    return Envelope.create(
+        source=SOURCE,
+        type=CONTRACTS[said.kind].topic,
+        subject=output_id,
+        occurred_ms=occurred_ms,
+        version=said.position,
+        jurisdiction=content["jurisdiction"] or JURISDICTION_UNKNOWN,
+        traceparent=traceparent,
+    )
+
+
 def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
     """(id, view, said) of a record on an output topic; raises BadRecordError."""
     header = next((value for name, value in raw.headers if name == SAID_HEADER), None)
     try:
         memory = json.loads(header or b"")
-        view, owner, digest = str(memory["view"]), str(memory["owner"]), str(memory["digest"])
+        view, owner, digest = view_name(str(memory["view"])), str(memory["owner"]), str(memory["digest"])
         position, output_id = int(memory["position"]), (raw.key or b"").decode()
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadRecordError("malformed_header", f"the header {SAID_HEADER} is not one: {error}") from error
     kind = OutputKind.ALERT if raw.topic == ALERT.topic else OutputKind.RELATION
-    content = ""
+    said = Said(kind, owner, position, digest, "")
     if digest and raw.value is not None:
         value = _decoded(raw.topic, raw.value, decode)
         evidence = value.pop("evidence")
         for added in ("record_id", "state", "content_digest", "position", "times"):
             value.pop(added, None)
-        content = json.dumps({"content": value, "evidence": evidence})
-    return output_id, view, Said(kind, owner, position, digest, content)
+        _require_withdrawable(output_id, said, value, evidence)
+        said = replace(said, content=json.dumps({"content": value, "evidence": evidence}))
+    return output_id, view, said
+
+
+def _require_withdrawable(
+    output_id: str, said: Said, content: Mapping[str, Any], evidence: Sequence[Mapping[str, Any]]
+) -> None:
+    """What a judge could not take back was said by none, and would stop the one that tries. Raises BadRecordError."""
+    try:
+        _envelope(output_id, said, content, max((one["occurred_ms"] for one in evidence), default=0))
+    except RecordRefusedError as error:
+        raise BadRecordError("wrong_value", str(error)) from error
 
 
 def _decoded(topic: str, data: bytes, decode: Decode) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def test_a_filing_reads_back_as_it_was_written(
         FILING.to_bytes() + b";more",
         FILING.to_bytes().replace(b"present", b"deleted"),
         FILING.to_bytes().replace(b"77", b"seventy"),
+        FILING.to_bytes().replace(b"77", b"9" * 20),
+        FILING.to_bytes().replace(b";3;", b";-1;"),
         b"\xff" + FILING.to_bytes(),
     ],
 )

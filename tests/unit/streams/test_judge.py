@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.judge import Output, position_of
 from streams.kernel import Finding, Input, Join, Parameters, Rule, View
 from tests.faults.model.desk import GENERATION, Desk, FactLog, said_by, states
@@ -146,10 +147,30 @@ def test_nonsense_on_the_fact_topic_is_put_aside_and_the_rest_is_judged(desk: De
         replace(log.append(b"account|a", b"", good.headers), value=None),
         log.append(b"\xff", good.value or b"", good.headers),
         log.append(b"account|a", b"junk", newer),
+        log.append(b"account|" + b"a" * 100_000, good.value or b"", good.headers),
+        log.append(b"#timers", good.value or b"", good.headers),
+        log.append(TICK_KEY, b"junk"),
+        log.append(TICK_KEY, b'{"now_ms": 1e400}'),
+        log.append(TICK_KEY, b'{"now_ms": -1}'),
+        log.append(ACTIVATION_KEY, b"junk"),
+        log.append(ACTIVATION_KEY, b"junk", [(SEQUENCE_HEADER, b"9")]),
     ]
     output = only(desk.read([nonsense[0], nonsense[1], good, *nonsense[2:]]))
     assert (output.state, output.said.position) == ("raised", at(good.offset))
     assert [raw for raw, _ in desk.bad] == nonsense
+
+
+@pytest.mark.parametrize(("schema_id", "reason"), [(99, "unknown_schema"), (1, "not_a_fact")])
+def test_a_fact_of_a_topic_that_nobody_has_is_put_aside(
+    desk: Desk, log: FactLog, schema_id: int, reason: str
+) -> None:
+    good = log.file(ORDER, "o1", order("a", 101))[0]
+    name, filing = good.headers[-1]
+    stranger = (filing or b"").replace(ORDER.encode(), b"nobody.thing.v1")
+    frame = b"\x00" + schema_id.to_bytes(4, "big")
+    forged = log.append(good.key or b"", frame, [*good.headers[:-1], (name, stranger)])
+    assert only(desk.read([forged, good])).state == "raised"
+    assert [(raw, error.reason) for raw, error in desk.bad] == [(forged, reason)]
 
 
 def test_a_record_with_as_many_headers_as_are_allowed_is_judged(desk: Desk, log: FactLog) -> None:

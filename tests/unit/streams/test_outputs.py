@@ -185,8 +185,12 @@ def test_the_same_statement_said_twice_is_recognisable(codec: Codec) -> None:
         b"[]",
         b"null",
         b"\xff",
-        b'{"view": "v", "owner": "o", "digest": "", "position": "soon"}',
-        b'{"view": "v", "owner": "o", "digest": "", "position": null}',
+        b'{"view": "j|k", "owner": "o", "digest": "", "position": "soon"}',
+        b'{"view": "j|k", "owner": "o", "digest": "", "position": null}',
+        b'{"view": "j|k", "owner": "o", "digest": "", "position": 1e400}',
+        b'{"view": "#timers", "owner": "o", "digest": "", "position": 1}',
+        b'{"view": "j|' + b"k" * 100_000 + b'", "owner": "o", "digest": "", "position": 1}',
+        b"[" * 100_000,
     ],
 )
 def test_a_record_that_no_judge_wrote_is_a_bad_record(codec: Codec, memory: bytes | None) -> None:
@@ -202,6 +206,20 @@ def test_a_statement_that_cannot_be_decoded_is_a_bad_record(codec: Codec, value:
     raw = on_the_log(codec, output(OutputKind.ALERT))
     with pytest.raises(BadRecordError):
         read_output(replace(raw, value=value), codec.decode_as)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("jurisdiction", "the county"), ("evidence", [{"occurred_ms": 2**62}])]
+)
+def test_a_statement_that_no_judge_could_take_back_is_a_bad_record(
+    codec: Codec, field: str, value: object
+) -> None:
+    def forged(topic: str, data: bytes) -> dict[str, Any]:
+        return {**codec.decode_as(topic, data), field: value}
+
+    with pytest.raises(BadRecordError) as caught:
+        read_output(on_the_log(codec, output(OutputKind.ALERT)), forged)
+    assert caught.value.reason == "wrong_value"
 
 
 def test_a_key_that_is_no_text_is_a_bad_record(codec: Codec) -> None:
