@@ -126,7 +126,8 @@ class LocalStack:
             raise StackError(f"{name} {how}; the end of {process.command.log}:\n{process.log_tail()}")
 
     def start_services(self, services: Sequence[Service], settings: Settings, cwd: Path) -> None:
-        """Starts services of a project; `watch` keeps them running."""
+        """Starts services of a project in place of those that run; `watch` keeps them running."""
+        self._services.stop()
         commands = [self._command(s.name, s.command, settings, cwd, s.stop_grace_s) for s in services]
         self._zones = {service.name: service.zone.value for service in services}
         self._services = Supervisor([Process(command) for command in commands], self._say)
