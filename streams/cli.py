@@ -99,12 +99,23 @@ def apply_rules(pack: str, reason: str, actor: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per rule and reason.")
 def readiness(as_json: bool) -> None:
     """Outcomes of every rule over the whole log, with reasons: which rules lack which records. 就绪情况"""
-    outcomes = sorted(history.oracle(Settings(), CONTRACTS).outcomes.items())
+    settings = Settings()
+    active = (rule_id for rule_id, activation in _active(settings).items() if activation["enabled"])
+    outcomes = with_silent_rules(history.oracle(settings, CONTRACTS).outcomes, active)
     for line in _as_objects(outcomes) if as_json else _as_table(outcomes):
         click.echo(line)
 
 
 _Counted = tuple[tuple[str, Outcome, str], int]  # (rule or derivation, outcome, reason), views
+
+
+def with_silent_rules(
+    outcomes: Mapping[tuple[str, Outcome, str], int], active: Iterable[str]
+) -> list[_Counted]:
+    """Outcomes in order, and a row for every active rule that has none: nobody published what it looks at."""
+    silent = set(active) - {rule for rule, _, _ in outcomes}
+    none = {(rule, Outcome.INSUFFICIENT_DATA, "no_records"): 0 for rule in silent}
+    return sorted({**outcomes, **none}.items())
 
 
 def _as_objects(outcomes: Iterable[_Counted]) -> list[str]:
