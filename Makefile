@@ -57,5 +57,5 @@ model: $(READY) ## The crash model over many seeds: make model SEEDS=20000
 	$(BIN)/python -m tests.faults.model --seeds $(or $(SEEDS),2000)
 
 ##@ Measure
-bench: $(READY) ## Router and judge on a backlog of 200,000 records beside stock Faust, with profiles
-	$(BIN)/python -m benchmarks.backlog
+bench: $(READY) ## Router and judge on a backlog beside stock Faust, with profiles: make bench RECORDS=200000
+	$(BIN)/python -m benchmarks.backlog --records $(or $(RECORDS),200000)

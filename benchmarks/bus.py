@@ -1,0 +1,160 @@
+"""One bus for one run: broker and registry of its own, contracts and rules applied, a backlog, and nothing else running.
+
+Stages are started one at a time by whoever measures them. The clock is not running; what it would have said, the rules'
+activations and ticks, is put into the log before and after the backlog.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
+
+from benchmarks.workload import Encoded, backlog, encode
+from schemas.catalogue import CONTRACTS
+from streams.clock import Clock, LowWatermark, passed_by
+from streams.facts import TICK_KEY
+from streams.stage import now_ms, producer_options
+from xiezhi.codec import Codec
+from xiezhi.contracts.naming import ALERT, DEAD_LETTER, fact_topic
+from xiezhi.errors import DeliveryError, XiezhiError
+from xiezhi.lag import Lags
+from xiezhi.local.process import Command, Process
+from xiezhi.local.services import environment
+from xiezhi.local.settings import LOOPBACK, LocalSettings, Ports, StackSettings
+from xiezhi.local.stack import LocalStack
+from xiezhi.log import LogReader
+from xiezhi.project import load_project
+from xiezhi.registry import ConfluentRegistry
+
+PACK = "cn"
+FLUSH_TIMEOUT_S = 120.0
+#: The closing tick lies so far ahead that every settle time has run out.
+SETTLED_MS = 3_600_000
+
+
+class Bus:
+    """A started local stack with a folder of its own, on free loopback ports."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self._stack, self.settings = stack, stack.settings()
+        self._root = load_project().root
+        self.facts = fact_topic(self.settings.generation)
+        self._control_records = 0
+
+    @classmethod
+    def new(cls, folder: Path, opened: ExitStack) -> Bus:
+        """Starts one, to be stopped with `opened`."""
+        settings = StackSettings(folder / "stack", _free_ports(), LocalSettings())
+        return cls(opened.enter_context(LocalStack(settings, lambda _: None)))
+
+    def prepare(self) -> None:
+        """Contracts and rules applied, every rule active from the first offset of the fact topic on."""
+        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK)):
+            self._stack.run(
+                "-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), self.settings, self._root
+            )
+        with LogReader(self.settings.bootstrap_servers) as log:
+            watermark = LowWatermark(Lags(self.settings.bootstrap_servers, passed_by(self.settings)), now_ms)
+            Clock(self.settings, log, watermark, self._producer(), now_ms).step()
+        self.tick(now_ms())
+        self._control_records = self.ends(self.facts)
+
+    def publish(self, records: int) -> tuple[int, float]:
+        """Publishes a backlog of about so many records; returns how many it were and in how many seconds."""
+        codec = Codec(ConfluentRegistry(self.settings.registry_url))
+        encoded = encode(backlog(records), codec)
+        begun = time.monotonic()
+        self._send(encoded)
+        return len(encoded), time.monotonic() - begun
+
+    def tick(self, at_ms: int) -> None:
+        """One tick on every fact partition."""
+        value = json.dumps({"now_ms": at_ms}).encode()
+        self._send([Encoded(self.facts, TICK_KEY, value, [])], partitions=range(self.settings.partitions))
+
+    def process(self, name: str, *arguments: str) -> Process:
+        """A process of this Python with the bus's settings, not yet started."""
+        log = self._stack.logs / f"{name}.log"
+        argv = (sys.executable, "-m", *arguments)
+        return Process(Command(name, argv, self._root, log, environment(self.settings)))
+
+    def lags(self, stage: str) -> Lags:
+        """How far one stage is behind on what it reads."""
+        return Lags(
+            self.settings.bootstrap_servers, {f"xiezhi-{stage}": passed_by(self.settings)[f"xiezhi-{stage}"]}
+        )
+
+    def ends(self, *topics: str) -> int:
+        """Records ever written to these topics."""
+        with LogReader(self.settings.bootstrap_servers) as log:
+            return sum(
+                log.range(topic, number)[1] for topic in topics for number in range(log.partitions(topic))
+            )
+
+    def require_routed(self) -> None:
+        """Every record of the backlog is filed under one key, so there are as many facts; then time may pass.
+
+        A last tick lets all settle times run out. Raises XiezhiError when something is missing.
+        """
+        published = self.ends(*(contract.topic for contract in CONTRACTS))
+        facts = self.ends(self.facts) - self._control_records
+        if facts < published or self.ends(DEAD_LETTER):
+            raise XiezhiError(
+                f"{published} records gave {facts} facts, {self.ends(DEAD_LETTER)} dead letters"
+            )
+        self.tick(now_ms() + SETTLED_MS)
+
+    def require_alerts(self, planted: int) -> None:
+        """Exactly as many alerts as were planted were raised. Raises XiezhiError."""
+        with LogReader(self.settings.bootstrap_servers) as log:
+            partitions = range(log.partitions(ALERT))
+            said = {raw.key for number in partitions for chunk in log.read(ALERT, number, 0) for raw in chunk}
+        if len(said) != planted or self.ends(DEAD_LETTER):
+            raise XiezhiError(
+                f"{planted} alerts were planted, {len(said)} said, {self.ends(DEAD_LETTER)} dead letters"
+            )
+
+    def _producer(self) -> Any:
+        return Producer(producer_options(self.settings))
+
+    def _send(self, records: Sequence[Encoded], partitions: Sequence[int] = ()) -> None:
+        producer, failed = self._producer(), []
+
+        def delivered(error: Any, message: Any) -> None:
+            if error is not None:
+                failed.append(f"{message.topic()}: {error}")
+
+        for one in records:
+            for target in [{"partition": number} for number in partitions] or [{}]:
+                while True:
+                    try:
+                        producer.produce(
+                            one.topic,
+                            one.value,
+                            one.key,
+                            headers=one.headers,
+                            on_delivery=delivered,
+                            **target,
+                        )
+                        break
+                    except BufferError:
+                        producer.poll(0.1)
+        if producer.flush(FLUSH_TIMEOUT_S) or failed:
+            raise DeliveryError(f"the backlog could not be published: {failed[:1] or 'timeout'}")
+
+
+def _free_ports() -> Ports:
+    """Four loopback ports that nobody uses now; held together so that they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(4)]
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return Ports(*(int(one.getsockname()[1]) for one in sockets))
