@@ -1,4 +1,4 @@
-"""One bus for one run: broker and registry of its own, contracts and rules applied, a backlog, and nothing else running.
+"""One bus for one run: broker and registry of its own, contracts and rules applied, a backlog, nothing else at work.
 
 Stages are started one at a time by whoever measures them. The clock is not running; what it would have said, the rules'
 activations and ticks, is put into the log before and after the backlog.
