@@ -12,7 +12,7 @@
     ├── RegistryUnavailableError    the registry cannot be reached; wait and try again
     ├── BrokerUnavailableError      no broker can be reached; wait and try again
     ├── DeliveryError               the broker did not accept a record
-    ├── StoreError                  the keyed store cannot be opened, read or written
+    ├── StoreError                  a store (keyed state, alerts, cursors) cannot be opened, read or written
     └── StackError                  the local broker or registry did not start or stop as asked
 
 An error says what happened, to which record (topic, partition, offset, event id) and what to do next.
@@ -90,7 +90,7 @@ class DeliveryError(XiezhiError):
 
 
 class StoreError(XiezhiError):
-    """The keyed store cannot be opened, read or written."""
+    """A store (keyed state, alerts, cursors) cannot be opened, read or written."""
 
 
 class StackError(XiezhiError):
