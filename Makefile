@@ -37,7 +37,7 @@ clean: ## Remove the environment, all local data and caches of this folder
 ##@ Check
 test: lint types imports test-fast test-integration test-e2e test-faults ## Everything that CI runs
 test-fast: $(READY) ## Unit and contract suites: no network, no broker, under a minute
-	$(PYTEST) tests/unit tests/contract
+	$(PYTEST) -n 2 tests/unit tests/contract
 test-integration: $(READY) ## Against a real Kafka and registry
 	$(PYTEST) tests/integration
 test-e2e: $(READY) ## The demo, the README's commands and third-party data, end to end
