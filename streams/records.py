@@ -21,6 +21,9 @@ Decode = Callable[[str, bytes], Value]
 #: Longest join key in bytes, ample for two identifiers. A key names a view, is part of every row under it and of
 #: every fact; one of megabytes, out of a single hostile record, could not be stored and would stop its partition.
 KEY_BYTES_MAX = 4_000
+#: Longest text in a record, ample for every contract. Alerts quote texts: one of megabytes, out of a record that no
+#: publisher of ours would send, would make an alert that no broker takes and stop its partition.
+TEXT_BYTES_MAX = 4_000
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"
 #: What the envelope of a relation or alert says when the records behind it name no jurisdiction.
 JURISDICTION_UNKNOWN = "000000000000"
@@ -54,6 +57,8 @@ class Guard:
             value = self.decode(raw.topic, raw.value)
         except UnknownSchemaError as error:
             raise BadRecordError("unknown_schema", str(error)) from error
+        if len(raw.value) > TEXT_BYTES_MAX and _has_long_text(value):
+            raise BadRecordError("oversized_text", f"a text of more than {TEXT_BYTES_MAX} bytes")
         if value.get("record_id") != envelope.subject:
             raise BadRecordError("wrong_key", "the record_id in the value is not the key")
         return Statement(
@@ -123,6 +128,14 @@ def filing_keys(select: Selector, statement: Statement) -> list[str]:
 def _names_a_view(key: str) -> bool:
     raw = key.encode()
     return 0 < len(raw) <= KEY_BYTES_MAX and len(raw.translate(None, _CONTROL_OR_BAR)) == len(raw)
+
+
+def _has_long_text(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value.encode()) > TEXT_BYTES_MAX
+    if isinstance(value, dict):
+        return any(map(_has_long_text, value)) or any(map(_has_long_text, value.values()))
+    return isinstance(value, list) and any(map(_has_long_text, value))
 
 
 def digest(value: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.kernel import Source, Statement
-from streams.records import EMPTY_DIGEST, Guard, Withdrawal, digest
+from streams.records import EMPTY_DIGEST, TEXT_BYTES_MAX, Guard, Withdrawal, digest
 from tests.faults.model.world import ACCOUNT, FUTURE_TOLERANCE_MS, GUARD, ORDER, START_MS, order, record
 from xiezhi.contracts.bus import ALERT
 from xiezhi.errors import BadRecordError, RegistryUnavailableError, UnknownSchemaError
@@ -94,6 +94,26 @@ def test_avro_that_is_not_the_topic_s_is_refused_with_a_reason(value: bytes, rea
     with pytest.raises(BadRecordError) as caught:
         GUARD.admit(replace(raw, value=value))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "admitted"),
+    [
+        ({"owner": "n" * TEXT_BYTES_MAX}, True),
+        ({"owner": "n" * (TEXT_BYTES_MAX + 1)}, False),
+        ({"owner": "名" * (TEXT_BYTES_MAX // 3 + 1)}, False),
+        ({"owner": [{"n" * (TEXT_BYTES_MAX + 1): 1}]}, False),
+        ({"owner": [["n"] * TEXT_BYTES_MAX]}, True),
+    ],
+)
+def test_a_text_that_no_alert_could_quote_is_refused(fields: dict[str, Any], admitted: bool) -> None:
+    raw = record(ACCOUNT, "a1", {"account": "a", **fields})
+    if admitted:
+        GUARD.admit(raw)
+        return
+    with pytest.raises(BadRecordError) as caught:
+        GUARD.admit(raw)
+    assert caught.value.reason == "oversized_text"
 
 
 def test_a_time_ahead_within_the_tolerance_is_admitted() -> None:
