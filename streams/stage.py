@@ -25,6 +25,7 @@ from xiezhi.dead_letters import MESSAGE_BYTES_MAX, DeadLetters
 from xiezhi.errors import (
     BadRecordError,
     ConfigurationError,
+    DeadLetterLimitError,
     RegistryUnavailableError,
     UnknownSchemaError,
     XiezhiError,
@@ -98,10 +99,10 @@ class Stage:
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
         self.on_open: OnOpen | None = None
-        producer = Producer(producer_options(settings))
-        self.pipeline = Pipeline(producer)
+        self._producer = Producer(producer_options(settings))
+        self.pipeline = Pipeline(self._producer)
         self.dead_letters = DeadLetters(
-            producer,
+            self._producer,
             codec,
             stage=name,
             limit_per_minute=settings.dead_letters_per_minute_max,
@@ -162,9 +163,13 @@ class Stage:
         for record, error in work.bad:
             address = f"{record.topic}/{record.partition}/{record.offset}"
             logger.warning("dead-lettered %s: %s", address, error.reason)
-            self.dead_letters.send(
-                record, reason=error.reason, detail=error.detail, on_delivered=batch.delivered
-            )
+            try:
+                self.dead_letters.send(
+                    record, reason=error.reason, detail=error.detail, on_delivered=batch.delivered
+                )
+            except DeadLetterLimitError:
+                self._producer.flush(TIMEOUT_S)  # whoever is called to look finds those up to the limit
+                raise
             batch.waiting += 1
 
     # -- called by the application -------------------------------------------------------------------------------

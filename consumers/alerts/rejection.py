@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from xiezhi.dead_letters import DeadLetters
-from xiezhi.errors import BadRecordError, DeliveryError
+from xiezhi.errors import BadRecordError, DeadLetterLimitError, DeliveryError
 from xiezhi.log import RawRecord
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,11 @@ class DeadLetterDesk:
 
         for record, error in rejected:
             logger.warning("%s/%s/%s is no alert: %s", record.topic, record.partition, record.offset, error)
-            self._letters.send(record, reason=error.reason, detail=error.detail, on_delivered=delivered)
+            try:
+                self._letters.send(record, reason=error.reason, detail=error.detail, on_delivered=delivered)
+            except DeadLetterLimitError:
+                self._producer.flush(_ANSWER_S)  # whoever is called to look finds those up to the limit
+                raise
         if rejected and (self._producer.flush(_ANSWER_S) > 0 or failures):
             cause = failures[0] if failures else f"no report within {_ANSWER_S:.0f} s"
             raise DeliveryError(
