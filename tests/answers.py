@@ -12,6 +12,7 @@ from schemas.catalogue import CONTRACTS
 from streams import history
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ALERT
+from xiezhi.errors import BadRecordError, UnknownSchemaError
 from xiezhi.log import LogReader
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
@@ -28,6 +29,7 @@ class Said:
     subjects: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)  # id -> rule, subject
     conflicts: list[str] = field(default_factory=list)  # one position, two contents: must never be
     statements: int = 0
+    foreign: int = 0  # not written by a judge; consumers dead-letter them
     repeats: int = 0  # the same statement once more: harmless, counted
 
 
@@ -40,7 +42,11 @@ def said(settings: Settings) -> Said:
         for partition in range(log.partitions(ALERT)):
             for chunk in log.read(ALERT, partition, 0):
                 for raw in chunk:
-                    alert = codec.decode_as(ALERT, raw.value or b"")
+                    try:
+                        alert = codec.decode_as(ALERT, raw.value or b"")
+                    except (BadRecordError, UnknownSchemaError):
+                        found.foreign += 1
+                        continue
                     found.statements += 1
                     alert_id, position = alert["record_id"], alert["position"]
                     content = (alert["state"], alert["content_digest"])
