@@ -15,7 +15,6 @@ from typing import Any
 from benchmarks.sampling import Sampler
 from streams import app
 from streams.stage import Stage
-from xiezhi.settings import Settings
 
 
 def main(stage: str, file: Path) -> int:
@@ -28,7 +27,7 @@ def main(stage: str, file: Path) -> int:
 
     Stage.handle = handle_first  # type: ignore[method-assign] # see above
     try:
-        return app.main([stage], Settings())
+        return app.main([stage])
     finally:
         file.write_text(json.dumps(asdict(sampler.stop())), "utf-8")
 

@@ -29,7 +29,7 @@ from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.errors import XiezhiError
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
-from xiezhi.settings import Settings
+from xiezhi.settings import Settings, read_settings
 from xiezhi.store import KeyedStore
 
 logger = logging.getLogger(__name__)
@@ -201,8 +201,16 @@ def _app(name: str, settings: Settings) -> Any:
     )
 
 
-def main(arguments: list[str], settings: Settings) -> int:
+def main(arguments: list[str]) -> int:
     """Run one stage until TERM; returns the exit code."""
+    try:
+        return _run(arguments, read_settings())
+    except XiezhiError as error:
+        logger.critical("%s: %s (exit code %s)", " ".join(arguments), error, error.exit_code)
+        return error.exit_code
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for talkative in ("httpx", "httpx2", "httpcore2", "aiokafka"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
@@ -214,11 +222,7 @@ def main(arguments: list[str], settings: Settings) -> int:
     if len(arguments) != 1 or arguments[0] not in stages:
         print(f"usage: python -m streams.app {' | '.join(stages)}", file=sys.stderr)  # noqa: T201 -- a usage line
         return 64
-    try:
-        stages[arguments[0]]()
-    except XiezhiError as error:
-        logger.critical("%s stops with exit code %s: %s", arguments[0], error.exit_code, error)
-        return error.exit_code
+    stages[arguments[0]]()
     return 0
 
 
@@ -227,4 +231,4 @@ def _work(app: Any, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], Settings()))
+    sys.exit(main(sys.argv[1:]))

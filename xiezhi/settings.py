@@ -6,9 +6,11 @@ A variable wins over the default; the command line wins over both. Nothing here 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from xiezhi.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
@@ -36,5 +38,19 @@ class Settings(BaseSettings):
     session_timeout_s: float = 6.0
     #: Name of this worker's folder below `data_dir`; two workers of one service on one machine need two.
     worker: str = "0"
-    log_format: Literal["text", "json"] = "text"
     log_level: str = "INFO"
+
+
+def read_settings() -> Settings:
+    """The settings of a service. Raises ConfigurationError naming the variable, so that nobody restarts in vain."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise wrong_setting(error) from error
+
+
+def wrong_setting(error: ValidationError) -> ConfigurationError:
+    """Names the environment variable: that is where a wrong setting comes from."""
+    first = error.errors()[0]
+    variable = f"XIEZHI_{first['loc'][0]}".upper() if first["loc"] else error.title
+    return ConfigurationError(f"{variable}={first['input']}: {first['msg']}; correct or unset it")

@@ -14,14 +14,15 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from xiezhi.contracts.base import Contract
-from xiezhi.contracts.bus import ACTIVATION, DEAD_LETTER
+from xiezhi.contracts.bus import ACTIVATION, ALERT, DEAD_LETTER, RELATION
 from xiezhi.contracts.naming import fact_topic
 from xiezhi.errors import BrokerUnavailableError, ConfigurationError
 from xiezhi.settings import Settings
 
 _TIMEOUT_S = 30.0
 _UNREACHABLE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
-#: A fact carries a whole record and its address, a dead letter a whole record and more headers than it came with.
+#: A fact carries a whole record and its address, a dead letter a whole record and more headers than it came with;
+#: an alert or relation that rests on thousands of records names each of them.
 ENVELOPING_BYTES_MAX = 8 * 1024 * 1024
 _KEEP_FOR_EVER = {
     "cleanup.policy": "delete",
@@ -69,7 +70,7 @@ def topic_plan(contracts: Iterable[Contract], settings: Settings) -> tuple[Plann
 
 def _planned(contract: Contract, settings: Settings) -> PlannedTopic:
     partitions = 1 if contract.topic == ACTIVATION.topic else settings.partitions
-    if contract.topic == DEAD_LETTER.topic:
+    if contract.topic in (ALERT.topic, RELATION.topic, DEAD_LETTER.topic):
         return PlannedTopic(contract.topic, partitions, _enveloping())
     return PlannedTopic(contract.topic, partitions)
 

@@ -36,7 +36,7 @@ from xiezhi.errors import (
 )
 from xiezhi.log import RawRecord
 from xiezhi.registry import ConfluentRegistry
-from xiezhi.settings import Settings
+from xiezhi.settings import Settings, read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -238,12 +238,13 @@ def _producer_options(settings: Settings) -> dict[str, Any]:
 
 
 def main() -> int:
-    settings = Settings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
+        settings = read_settings()
+        logging.getLogger().setLevel(settings.log_level)
         serve(settings, stopping)
     except XiezhiError as error:
         logger.error("%s", error)

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from xiezhi import __version__
 from xiezhi.errors import ConfigurationError, XiezhiError
 from xiezhi.project import find_project
+from xiezhi.settings import wrong_setting
 
 EXIT_INTERRUPTED = 130
 
@@ -113,7 +114,7 @@ def run(arguments: Sequence[str]) -> int:
     except ValidationError as error:
         if error.title not in SETTINGS:  # anything else would be a defect of ours, and shows its trace
             raise
-        return _fail(_wrong_setting(error))
+        return _fail(wrong_setting(error))
     return result if isinstance(result, int) else 0
 
 
@@ -122,13 +123,6 @@ def _fail(error: XiezhiError) -> int:
         traceback.print_exc()
     click.echo(f"xiezhi: {error}", err=True)
     return error.exit_code
-
-
-def _wrong_setting(error: ValidationError) -> ConfigurationError:
-    """Names the environment variable: that is where a wrong setting comes from."""
-    first = error.errors()[0]
-    variable = f"XIEZHI_{first['loc'][0]}".upper() if first["loc"] else error.title
-    return ConfigurationError(f"{variable}={first['input']}: {first['msg']}; correct or unset it")
 
 
 def main() -> None:

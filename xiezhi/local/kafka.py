@@ -110,7 +110,8 @@ class Broker:
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         run = ("-cp", self._class_path, "kafka.tools.StorageTool")
-        arguments = ("format", "--cluster-id", cluster, "--config", str(self._properties))
+        # As one word: an id that starts with "-" would be taken for an option.
+        arguments = ("format", f"--cluster-id={cluster}", "--config", str(self._properties))
         quick = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={self._log4j}")
         argv = java_argv(heap_mb=256, options=quick, run=(*run, *arguments))
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=self._folder)

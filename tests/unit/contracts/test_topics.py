@@ -45,7 +45,7 @@ def test_nothing_is_ever_compacted_or_deleted_and_the_broker_dates_every_record(
 
 def test_topics_that_wrap_a_record_have_room_for_the_wrapping() -> None:
     roomy = {name for name, topic in PLAN.items() if "max.message.bytes" in topic.settings}
-    assert roomy == {fact_topic(7), DEAD_LETTER}
+    assert roomy == {fact_topic(7), ALERT, RELATION, DEAD_LETTER}
     assert all(PLAN[name].settings["max.message.bytes"] == str(8 * 1024 * 1024) for name in roomy)
 
 

@@ -64,7 +64,7 @@ def test_a_service_reads_the_very_settings_it_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = Settings(data_dir=Path("data"), partitions=7, tick_interval_s=0.5, worker="9", log_format="json")
+    given = Settings(data_dir=Path("data"), partitions=7, tick_interval_s=0.5, worker="9", log_level="DEBUG")
     for name, value in environment(given).items():
         monkeypatch.setenv(name, value)
     assert Settings() == given.model_copy(update={"data_dir": tmp_path / "data"})
