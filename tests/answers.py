@@ -86,6 +86,16 @@ def stored(settings: Settings) -> tuple[Standing, list[str]]:
     return standing, repeated
 
 
+def stored_subjects(settings: Settings) -> list[tuple[str, dict[str, str]]]:
+    """(rule, subject) of every alert that stands in the store; asks neither broker nor registry."""
+    engine = create_engine(f"sqlite:///{settings.data_dir}/alerts.sqlite3")
+    with engine.connect() as connection:
+        rows = connection.execute(text("select content from alerts where state != 'withdrawn'")).all()
+    engine.dispose()
+    alerts = [json.loads(row[0]) for row in rows]
+    return [(alert["rule_id"], alert["subject"]) for alert in alerts]
+
+
 def oracle(settings: Settings) -> Standing:
     """The batch answer over the whole log."""
     verdict = history.oracle(settings, CONTRACTS)
