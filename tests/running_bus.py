@@ -17,10 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.settled import wait_until_settled
+from deploy.settled import groups, wait_until_settled
 from tests.conftest import stack_settings
 from xiezhi.codec import Codec
 from xiezhi.dead_letter_log import DeadRecord, Letter, Wanted, dead_records, read_letters
+from xiezhi.lag import Lags
 from xiezhi.local.services import environment
 from xiezhi.local.stack import LocalStack
 from xiezhi.local.supervisor import Supervised
@@ -55,7 +56,7 @@ class RunningBus:
     def __init__(self, stack: LocalStack, settings: Settings, said: list[str]) -> None:
         self.settings, self.said = settings, said
         self._stack = stack
-        self._hands = threading.Lock()  # the stack is not thread-safe
+        self._hands = threading.RLock()  # the stack is not thread-safe
         self._stopping = threading.Event()
         self._failed: list[Exception] = []
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -105,13 +106,17 @@ class RunningBus:
         return {one.process.name: one.process.pid or 0 for one in self._stack.members}
 
     def settle(self, timeout_s: float = SETTLE_TIMEOUT_S) -> None:
-        """Wait until everything published is routed, judged and stored; fails at once if a service gave up."""
+        """Wait until everything published is routed, judged and stored, and every settle time has run out."""
+        wait_until_settled(self.settings, pack=PACK, timeout_s=timeout_s, look=self._look)
 
-        def look(_: object) -> None:
-            gave_up = [one.given_up for one in self._stack.members if one.given_up]
-            assert not gave_up, gave_up
+    def quiet(self, timeout_s: float = SETTLE_TIMEOUT_S) -> None:
+        """Wait until every group has read everything; what must stand for some time first may not be said yet."""
+        Lags(self.settings.bootstrap_servers, groups(self.settings)).wait_until_quiet(timeout_s, self._look)
 
-        wait_until_settled(self.settings, pack=PACK, timeout_s=timeout_s, look=look)
+    def _look(self, _: object) -> None:
+        """Nothing will move any more once a service gave up, so that waiting on makes no sense."""
+        gave_up = [one.given_up for one in self._stack.members if one.given_up]
+        assert not gave_up, gave_up
 
     def cli(self, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
         """One `xiezhi` command in a process of its own, as a user in another terminal runs it."""

@@ -1,0 +1,97 @@
+"""Kafka records as a stranger's client sends them: any bytes to any partition, nothing checked on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Producer
+
+from tests.load import JURISDICTION
+from xiezhi.codec import Codec
+from xiezhi.contracts.base import Contract
+from xiezhi.dead_letters import MESSAGE_BYTES_MAX
+from xiezhi.envelope import Envelope
+from xiezhi.log import RawRecord
+from xiezhi.registry import ConfluentRegistry
+from xiezhi.settings import Settings
+
+SOURCE = "urn:xiezhi:synthetic:stranger"
+DELIVERY_S = 30.0
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One record before it is sent."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @classmethod
+    def of(cls, raw: RawRecord) -> Wire:
+        """The same record once more."""
+        return cls(raw.topic, raw.partition, raw.key, raw.value, raw.headers)
+
+
+class Stranger:
+    """Sends wires; for good ones it knows the contracts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.codec = Codec(ConfluentRegistry(settings.registry_url))
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.bootstrap_servers,
+                "enable.idempotence": True,  # so that a partition holds them in the order given
+                "message.max.bytes": MESSAGE_BYTES_MAX,
+            },
+            logger=logging.getLogger(__name__),
+        )
+
+    def good(
+        self,
+        contract: Contract,
+        record_id: str,
+        fields: dict[str, Any],
+        *,
+        occurred_ms: int,
+        partition: int = 0,
+    ) -> Wire:
+        """What a publisher would send."""
+        value = contract.model(record_id=record_id, **fields).model_dump()
+        envelope = Envelope.create(
+            source=SOURCE,
+            type=contract.topic,
+            subject=record_id,
+            occurred_ms=occurred_ms,
+            version=0,
+            jurisdiction=JURISDICTION,
+        )
+        encoded = self.codec.encode(contract.subject, value)
+        return Wire(contract.topic, partition, record_id.encode(), encoded, envelope.to_headers())
+
+    def send(self, wires: Sequence[Wire]) -> list[str]:
+        """The address of each, topic/partition/offset; all are on the broker when this returns."""
+        places: dict[int, str] = {}
+        for number, wire in enumerate(wires):
+
+            def delivered(error: Any, message: Any, number: int = number) -> None:
+                assert error is None, error
+                places[number] = f"{message.topic()}/{message.partition()}/{message.offset()}"
+
+            self._producer.produce(
+                wire.topic,
+                partition=wire.partition,
+                key=wire.key,
+                value=wire.value,
+                headers=list(wire.headers),
+                on_delivery=delivered,
+            )
+        assert self._producer.flush(DELIVERY_S) == 0
+        return [places[number] for number in range(len(wires))]
