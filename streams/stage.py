@@ -41,7 +41,7 @@ EXIT_UNEXPECTED = 70
 RETRY_S = 1.0
 TIMEOUT_S = 10.0
 #: A broker that restarts loads its groups first; past this the worker starts over.
-COMMITTED_TIMEOUT_S = 90.0
+LOOK_TIMEOUT_S = 90.0
 
 
 @dataclass(slots=True)
@@ -76,6 +76,15 @@ class Assigned:
     next_offset: int
     ready: bool = False  # restored, and told what was said
     revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """A partition as the broker has it: in which cluster, how far our group is, where it ends."""
+
+    cluster_id: str
+    committed: int
+    end: int
 
 
 OpenCore = Callable[[str, int, KeyedStore], Core]
@@ -215,24 +224,34 @@ class Stage:
     async def _open(self, topic: str, partition: int) -> Assigned:
         """Open the store, restore up to the committed offset, then let the stage get ready."""
         await self._writers_known()
-        folder = Path(self.settings.data_dir) / self.name / self.settings.worker / f"{topic}-{partition}"
-        store = KeyedStore(RocksBackend(folder))
-        if not store.check_fingerprint(self._fingerprint):
-            store.close()
-            raise ConfigurationError(
-                f"the store {folder} was filled by code with other joins or selectors; stop the stage, reset "
-                f"consumer group {self.group} to the beginning, delete the folder and start again"
-            )
+        log = await asyncio.to_thread(self._look, topic, partition)
+        store = self._open_store(topic, partition, log)
         assigned = Assigned(topic, partition, self.open_core(topic, partition, store), store.next_offset)
         self._partitions[topic, partition] = assigned
-        committed = await asyncio.to_thread(self._committed, topic, partition)
-        if committed > assigned.next_offset:
-            logger.info("%s/%s: restoring %s to %s", topic, partition, assigned.next_offset, committed)
-            await self._each_chunk(assigned, committed, self._restore)
+        if log.committed > assigned.next_offset:
+            logger.info("%s/%s: restoring %s to %s", topic, partition, assigned.next_offset, log.committed)
+            await self._each_chunk(assigned, log.committed, self._restore)
         if self.on_open is not None and not assigned.revoked:
             await self.on_open(assigned)
         assigned.ready = True
         return assigned
+
+    def _open_store(self, topic: str, partition: int, log: _Log) -> KeyedStore:
+        """Raises ConfigurationError when the store is of other code or another log: its offsets would mean nothing."""
+        folder = Path(self.settings.data_dir) / self.name / self.settings.worker / f"{topic}-{partition}"
+        store = KeyedStore(RocksBackend(folder))
+        wrong = ""
+        if not store.check_fingerprint(f"{self._fingerprint}@{log.cluster_id}"):
+            wrong = "was filled by code with other joins or selectors, or from another Kafka cluster"
+        elif store.next_offset > log.end:
+            wrong = f"is ahead of its topic ({store.next_offset} > {log.end}), which was deleted or cut"
+        if wrong:
+            store.close()
+            raise ConfigurationError(
+                f"the store {folder} {wrong}; stop the stage, reset consumer group {self.group} to the beginning, "
+                "delete the folder and start again"
+            )
+        return store
 
     async def _replay(self, assigned: Assigned, end: int) -> None:
         """Process what Faust did not hand over: dropped between a seek and a rebalance, never acknowledged."""
@@ -252,21 +271,23 @@ class Stage:
         use: Callable[[Assigned, Sequence[RawRecord]], Awaitable[None]],
     ) -> None:
         with LogReader(self.settings.bootstrap_servers) as log:
-            low, _ = await asyncio.to_thread(log.range, assigned.topic, assigned.partition)
-            chunks = log.read(assigned.topic, assigned.partition, max(low, assigned.next_offset), end)
+            chunks = log.read(assigned.topic, assigned.partition, assigned.next_offset, end)
             while not assigned.revoked and (chunk := await asyncio.to_thread(next, chunks, None)):
                 await self.schemas_known(chunk)
                 await use(assigned, chunk)
 
-    def _committed(self, topic: str, partition: int) -> int:
-        """The group's committed offset; 0 when there is none. Waits while a broker that restarted finds its groups."""
+    def _look(self, topic: str, partition: int) -> _Log:
+        """Blocks; waits while a broker that restarted finds its groups."""
         consumer = Consumer({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": self.group})
-        deadline = monotonic() + COMMITTED_TIMEOUT_S
+        place = TopicPartition(topic, partition)
+        deadline = monotonic() + LOOK_TIMEOUT_S
         try:
             while True:
                 try:
-                    (found,) = consumer.committed([TopicPartition(topic, partition)], timeout=TIMEOUT_S)
-                    return max(0, int(found.offset))
+                    (found,) = consumer.committed([place], timeout=TIMEOUT_S)
+                    _, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
+                    cluster_id = consumer.list_topics(topic, timeout=TIMEOUT_S).cluster_id
+                    return _Log(str(cluster_id), max(0, int(found.offset)), int(end))
                 except KafkaException:
                     if monotonic() > deadline:
                         raise
