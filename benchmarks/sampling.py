@@ -55,7 +55,7 @@ class Sampler:
         for counter in (self._lines, self._functions, self._packages):
             counter.clear()
         self._python = self._gc = 0
-        self._used = {thread: _cpu_of(thread) for thread in sys._current_frames()}
+        self._used = {thread: _cpu_of(thread) for thread in _frames()}
         self._cpu_from = time.process_time_ns()
         gc.callbacks.append(self._collecting)
         signal.signal(signal.SIGPROF, self._sample)
@@ -75,7 +75,7 @@ class Sampler:
         )
 
     def _sample(self, number: int, interrupted: FrameType | None) -> None:
-        for thread, frame in sys._current_frames().items():
+        for thread, frame in _frames().items():
             used = _cpu_of(thread)
             spent = used - self._used.get(thread, used)
             self._used[thread] = used
@@ -101,14 +101,15 @@ class Sampler:
             self._functions[name] += spent
 
     def _place(self, file: str) -> str:
-        """The file below the project, a package folder or the standard library."""
+        """The file below the project or below a package; what is Python's own is below `python`."""
         if file.startswith(self._root):
             return file.removeprefix(self._root)
-        for folder in ("/site-packages/", "/lib/python3."):
-            _, found, tail = file.rpartition(folder)
-            if found:
-                return tail if folder == "/site-packages/" else tail.partition("/")[2]
-        return file
+        _, found, below = file.rpartition("/site-packages/")
+        if found:
+            return below
+        if file == "<string>":
+            return "python/generated"  # methods of dataclasses
+        return "python/" + file.rpartition("/lib/python3.")[2].partition("/")[2]
 
     def _collecting(self, phase: str, details: dict[str, Any]) -> None:
         if phase == "start":
@@ -119,6 +120,18 @@ class Sampler:
 
 def _largest(spent: Counter[str]) -> list[tuple[str, float]]:
     return [(name, used / 1e9) for name, used in spent.most_common(KEPT_MAX)]
+
+
+def _frames() -> dict[int, FrameType]:
+    """Where every thread is. Python builds this under a lock of its own, and a collection that struck meanwhile would
+    let the next sample ask for it again, and wait for ever."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _cpu_of(thread: int) -> int:
