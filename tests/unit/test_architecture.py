@@ -17,8 +17,16 @@ PACKAGES = ("xiezhi", "schemas", "producers", "streams", "consumers", "deploy")
 PURE = ("streams/kernel.py", "streams/joins", "streams/rules")
 #: Files that may spell a topic name: the naming module and what it names, and the departments' catalogue.
 MAY_NAME_TOPICS = ("schemas/catalogue.py", "xiezhi/contracts/")
-TOPIC = re.compile(r"^(tender|registry|finance|hr|civil|audit|project|xiezhi)\.[a-z][a-z0-9-]*\.[vg][1-9][0-9]*$")
-CLOCKS = {("datetime", "now"), ("datetime", "today"), ("datetime", "utcnow"), ("date", "today"), ("time", "time")}
+TOPIC = re.compile(
+    r"^(tender|registry|finance|hr|civil|audit|project|xiezhi)\.[a-z][a-z0-9-]*\.[vg][1-9][0-9]*$"
+)
+CLOCKS = {
+    ("datetime", "now"),
+    ("datetime", "today"),
+    ("datetime", "utcnow"),
+    ("date", "today"),
+    ("time", "time"),
+}
 
 
 def _files(root: Path, *parts: str) -> Iterator[Path]:
