@@ -65,7 +65,7 @@ def list_() -> None:
 )
 @click.option("--avro", is_flag=True, help="The Avro schema as it is registered.")
 def show(name: str | None, everything: bool, avro: bool) -> None:
-    """Fields, meanings and examples of the contract NAME, e.g. finance.payment, as Markdown."""
+    """Fields, meanings and examples of a contract, as Markdown. NAME is like finance.payment."""
     if everything == (name is not None) or (everything and avro):
         raise click.UsageError("give the NAME of one contract, or --all")
     if name is None:
