@@ -112,10 +112,17 @@ _Counted = tuple[tuple[str, Outcome, str], int]  # (rule or derivation, outcome,
 def with_silent_rules(
     outcomes: Mapping[tuple[str, Outcome, str], int], active: Iterable[str]
 ) -> list[_Counted]:
-    """Outcomes in order, and a row for every active rule that has none: nobody published what it looks at."""
-    silent = set(active) - {rule for rule, _, _ in outcomes}
-    none = {(rule, Outcome.INSUFFICIENT_DATA, "no_records"): 0 for rule in silent}
-    return sorted({**outcomes, **none}.items())
+    """Outcomes in order, and a row for every active rule that nobody published the records for.
+
+    It looked at nothing, or only at what it does not apply to: benefits where no death was ever registered, say.
+    """
+    looked = {rule for rule, _, _ in outcomes}
+    spoke = {rule for rule, outcome, _ in outcomes if outcome is not Outcome.NOT_APPLICABLE}
+    silent = {
+        (rule, Outcome.INSUFFICIENT_DATA, "nothing_it_applies_to" if rule in looked else "no_records"): 0
+        for rule in set(active) - spoke
+    }
+    return sorted({**outcomes, **silent}.items())
 
 
 def _as_objects(outcomes: Iterable[_Counted]) -> list[str]:
