@@ -11,10 +11,15 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from xiezhi.local.settings import LOOPBACK, LocalSettings, Ports, StackSettings
 from xiezhi.local.stack import LocalStack
+
+# A busy machine is no defect of the code under test, and a run that fails must fail again.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 
 def free_ports() -> Ports:
