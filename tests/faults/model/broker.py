@@ -14,17 +14,14 @@ from tests.faults.model.world import START_MS
 from xiezhi.contracts.naming import ACTIVATION
 from xiezhi.log import RawRecord
 
-PARTITIONS = 2
-
 
 class Broker:
     """What survives everything. Time passes only when somebody says so."""
 
-    def __init__(self, partitions: int = PARTITIONS) -> None:
-        self.partitions = partitions
+    def __init__(self, partitions: int, now_ms: int = START_MS) -> None:
+        self.partitions, self.now_ms = partitions, now_ms
         self.logs: dict[tuple[str, int], list[RawRecord]] = defaultdict(list)
         self.committed: dict[tuple[str, str, int], int] = {}
-        self.now_ms = START_MS
 
     def append(self, record: Outgoing) -> RawRecord:
         """Like a broker with LogAppendTime and a client that hashes keys."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from streams.outputs import read_output
+from streams.outputs import Decode, read_output
 from tests.faults.model.broker import Broker
-from tests.faults.model.world import CODEC
 from xiezhi.contracts.naming import ALERT, RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.log import RawRecord
@@ -16,14 +16,14 @@ from xiezhi.log import RawRecord
 Statement = tuple[str, int, str]
 
 
-def held_alerts(broker: Broker, chance: random.Random) -> dict[str, str]:
+def held_alerts(broker: Broker, chance: random.Random, decode: Decode) -> dict[str, str]:
     """Digest of every alert that stands, as an alert store ends with it."""
-    return _held(broker, ALERT, chance, _read_alert)
+    return _held(broker, ALERT, chance, partial(_read_alert, decode))
 
 
-def held_relations(broker: Broker, chance: random.Random) -> dict[str, str]:
+def held_relations(broker: Broker, chance: random.Random, decode: Decode) -> dict[str, str]:
     """The same of relations, for whoever reads them: versions are positions, a null value is a withdrawal."""
-    return _held(broker, RELATION, chance, _read_relation)
+    return _held(broker, RELATION, chance, partial(_read_relation, decode))
 
 
 def _held(
@@ -50,25 +50,25 @@ def _with_repeats(broker: Broker, topic: str, chance: random.Random) -> Iterator
                 offset = chance.randrange(offset)
 
 
-def _read_alert(raw: RawRecord) -> Statement:
-    value = CODEC.decode(raw.topic, raw.value or b"")
+def _read_alert(decode: Decode, raw: RawRecord) -> Statement:
+    value = decode(raw.topic, raw.value or b"")
     digest = "" if value["state"] == "withdrawn" else value["content_digest"]
     return value["record_id"], value["position"], digest
 
 
-def _read_relation(raw: RawRecord) -> Statement:
+def _read_relation(decode: Decode, raw: RawRecord) -> Statement:
     envelope = Envelope.from_headers(raw.headers)
-    digest = "" if raw.value is None else CODEC.decode(raw.topic, raw.value)["content_digest"]
+    digest = "" if raw.value is None else decode(raw.topic, raw.value)["content_digest"]
     return envelope.subject, envelope.version, digest
 
 
-def one_content_per_position(broker: Broker) -> list[str]:
+def one_content_per_position(broker: Broker, decode: Decode) -> list[str]:
     """Two statements about one thing at one position must say the same: else which one stands is chance."""
     said: dict[tuple[str, int], str] = {}
     broken = []
     for topic in (ALERT, RELATION):
         for raw in broker.all(topic):
-            output_id, view, memory = read_output(raw, CODEC.decode)
+            output_id, view, memory = read_output(raw, decode)
             if said.setdefault((output_id, memory.position), memory.digest) != memory.digest:
                 broken.append(f"{topic} {output_id} of {view}: two contents at position {memory.position}")
     return broken

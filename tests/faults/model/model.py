@@ -26,7 +26,7 @@ from streams.router import Router
 from tests.faults.model.broker import Broker, ClockDiedError, ClockLog, ClockProducer
 from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
 from tests.faults.model.scenario import Scenario
-from tests.faults.model.workers import Core, Disk, Worker
+from tests.faults.model.workers import TEMPERED, Core, Disk, Worker
 from tests.faults.model.world import CODEC, GUARD, JOINS, TOPICS
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.log import LogReader, RawRecord
@@ -37,6 +37,8 @@ SETTINGS = Settings(tick_interval_s=10.0, generation=1)
 FACTS = fact_topic(SETTINGS.generation)
 INPUTS = (*TOPICS, RELATION)
 STEPS_MAX = 60_000
+#: For so many steps the same workers are busy, so that backlogs grow elsewhere.
+BUSY_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class Faults:
     """How often something goes wrong, per step."""
 
     crash: float = 0.02
-    zombie: float = 0.02
+    zombie: float = 0.03
     lost_disk: float = 0.3  # of those that start anew
+    pause_steps_max: int = 300  # how long a zombie was paused, which is why it was taken for dead
 
 
 class _Watermark:
@@ -94,11 +97,13 @@ class Model:
     def __init__(self, seed: int, parts: Parts | None = None, faults: Faults | None = None) -> None:
         self.chance = random.Random(seed)
         self.parts, self.faults = parts or Parts(), faults or Faults()
-        self.broker = Broker()
+        self.broker = Broker(self.chance.choice((1, 2)))
         self.scenario = Scenario.of(self.chance)
         self.records, self.activations = deque(self.scenario.records), deque(self.scenario.activations)
         self.limbo: list[deque[Outgoing]] = []
-        self.killed = self.zombified = 0
+        self._busy: list[float] = []
+        self._victims: list[Place] = []
+        self.steps = self.killed = self.zombified = 0
         partitions = range(self.broker.partitions)
         self.places = [
             *(Place("router", topic, partition) for topic in INPUTS for partition in partitions),
@@ -132,12 +137,14 @@ class Model:
             if place.worker is None:
                 self._start(place)
         for _ in range(STEPS_MAX):
+            self.steps += 1
             moved = self._deliver_late() if self.limbo and self.chance.random() < 0.2 else self._work()
-            if not moved and not self.limbo:
+            if not moved and not self.limbo and not self._wake_zombies():
                 return
         raise AssertionError(f"still busy after {STEPS_MAX} steps: the stream feeds itself")
 
     def _step(self, faults: Faults) -> None:
+        self.steps += 1
         choice = self.chance.random()
         if choice < 0.06:
             self._publish()
@@ -197,26 +204,34 @@ class Model:
         return True
 
     def _work(self) -> bool:
-        """One step of one worker, zombies among them."""
-        places = self.places[:]
-        self.chance.shuffle(places)
-        for place in places:
-            if place.worker is None:
-                self._start(place)
-                return True
-            workers = [place.worker, *place.zombies]
-            self.chance.shuffle(workers)
-            for worker in workers:
-                steps = worker.steps()
-                if steps:
-                    self.chance.choice(steps)(self.chance)
-                    return True
-        return False
+        """One step of one worker, zombies among them; some are far busier than others, and that changes."""
+        if not self._busy or self.steps % BUSY_STEPS == 0:
+            self._busy = [self.chance.choice((0.02, 0.2, 1.0)) for _ in self.places]
+        (first,) = self.chance.choices(range(len(self.places)), self._busy)
+        return any(self._work_at(place) for place in (*self.places[first:], *self.places[:first]))
+
+    def _work_at(self, place: Place) -> bool:
+        if place.worker is None:
+            self._start(place)
+            return True
+        workers = [place.worker, *(one for one in place.zombies if one.paused_until <= self.steps)]
+        self.chance.shuffle(workers)
+        return any(worker.step(self.chance) for worker in workers)
 
     # -- faults --------------------------------------------------------------------------------------------------
 
+    def _victim(self) -> Place:
+        """Where something goes wrong: at a judge as often as at a router, where there is work, and seldom only once."""
+        if self._victims and self.chance.random() < 0.5:
+            return self._victims[-1]
+        group = self.chance.choice(("router", "judge"))
+        candidates = [one for one in self.places if one.group == group]
+        busy = [one for one in candidates if self.broker.end(one.topic, one.partition)]
+        self._victims.append(self.chance.choice(busy or candidates))
+        return self._victims[-1]
+
     def _crash(self) -> None:
-        place = self.chance.choice(self.places)
+        place = self._victim()
         workers = [place.worker, *place.zombies] if place.worker else place.zombies
         if not workers:
             return
@@ -230,21 +245,37 @@ class Model:
 
     def _take_over(self) -> None:
         """The group takes a worker for dead that is not: another one gets the partition."""
-        place = self.chance.choice(self.places)
+        place = self._victim()
         if place.worker is None or len(place.zombies) > 1:
             return
         place.worker.fenced = True
+        place.worker.paused_until = self.steps + self.chance.randrange(self.faults.pause_steps_max)
         place.zombies.append(place.worker)
         place.worker = None
         self.zombified += 1
         self._start(place)
 
+    def _wake_zombies(self) -> bool:
+        """Those that are still paused go on when all others are done."""
+        paused = [one for place in self.places for one in place.zombies if one.paused_until > self.steps]
+        for zombie in paused:
+            zombie.paused_until = self.steps
+        return bool(paused)
+
     def _start(self, place: Place) -> None:
-        disk = self.chance.choice(place.free_disks())
+        disks = place.free_disks()
+        disk = self.chance.choice((disks[0], *disks))  # mostly the same machine again
         if self.chance.random() < self.faults.lost_disk:
             disk.backend = MemoryBackend()
         place.worker = Worker(
-            self.broker, place.group, place.topic, place.partition, disk, self._opener(place.group)
+            self.broker,
+            place.group,
+            place.topic,
+            place.partition,
+            disk,
+            self._opener(place.group),
+            temper={step: self.chance.choice((0.1, 1.0, 5.0)) for step in TEMPERED},
+            batch_records=self.chance.choice((1, 2, 4, 40)),
         )
 
     def _opener(self, group: str) -> Callable[[str, int, KeyedStore], Core]:
@@ -266,9 +297,11 @@ class Model:
         verdict = self.verdict()
         assert not verdict.failed, verdict.failed
         return [
-            *_differences("alert", held_alerts(self.broker, self.chance), verdict.alerts),
-            *_differences("relation", held_relations(self.broker, self.chance), verdict.relations),
-            *one_content_per_position(self.broker),
+            *_differences("alert", held_alerts(self.broker, self.chance, CODEC.decode), verdict.alerts),
+            *_differences(
+                "relation", held_relations(self.broker, self.chance, CODEC.decode), verdict.relations
+            ),
+            *one_content_per_position(self.broker, CODEC.decode),
         ]
 
     def verdict(self) -> Verdict:

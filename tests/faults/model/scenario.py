@@ -32,12 +32,13 @@ from xiezhi.envelope import Envelope
 Fields = Mapping[str, Any]
 
 ACCOUNTS, ITEMS, PARTIES = ("a", "b"), ("x", "y"), ("k", "l", "m", "n")
+AMOUNTS = (-5, 20, 60, 90, 101)
 
 
 def _order(chance: random.Random) -> Fields:
     account = chance.choice((*ACCOUNTS, *ACCOUNTS, None))
     items = chance.sample(ITEMS, chance.choice((0, 1, 1, 2)))
-    return {"account": account, "amount": chance.choice((-5, 20, 60, 90, 101)), "items": items}
+    return {"account": account, "amount": chance.choice(AMOUNTS), "items": items}
 
 
 def _receipt(chance: random.Random) -> Fields:
@@ -59,8 +60,19 @@ MAKERS: Mapping[str, Callable[[random.Random], Fields]] = {
     ACCOUNT: _account,
     HOLDING: _holding,
 }
-#: How many ids of each type there are at most.
-POOL = {ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4}
+
+
+@dataclass(frozen=True)
+class Density:
+    """How many records of each type there are at most, and how often departments change their minds."""
+
+    pool: Mapping[str, int]
+    versions: tuple[int, ...]
+
+
+BROAD = Density({ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4}, versions=(1, 1, 1, 2, 3))
+#: Few records and many versions: one key changes its answer again and again.
+HOT = Density({ORDER: 2, RECEIPT: 1, ACCOUNT: 1, HOLDING: 2}, versions=(1, 4, 6, 8))
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,10 @@ class Scenario:
 
     @classmethod
     def of(cls, chance: random.Random) -> Scenario:
-        records = [one for topic in MAKERS for one in _of_type(chance, topic)]
-        chance.shuffle(records)
+        density = chance.choice((BROAD, HOT))
+        records = [one for topic in MAKERS for one in _of_type(chance, topic, density)]
+        if density is BROAD or chance.random() < 0.5:
+            chance.shuffle(records)
         for _ in range(chance.randrange(4)):
             records.insert(chance.randrange(len(records) + 1), chance.choice(records))
         for _ in range(chance.choice((0, 0, 1, 2))):
@@ -81,11 +95,11 @@ class Scenario:
         return cls(tuple(records), tuple(_activations(chance)))
 
 
-def _of_type(chance: random.Random, topic: str) -> list[Outgoing]:
+def _of_type(chance: random.Random, topic: str, density: Density) -> list[Outgoing]:
     published = []
-    for number in range(chance.randint(1, POOL[topic])):
+    for number in range(chance.randint(1, density.pool[topic])):
         record_id = f"{topic[4]}{number}"
-        for version in range(chance.choice((1, 1, 1, 2, 3))):
+        for version in range(chance.choice(density.versions)):
             occurred_ms = START_MS + chance.randrange(0, 2 * RECEIPT_WAIT_MS, 1000)
             taken_back = chance.random() < (0.25 if version else 0.05)
             fields = None if taken_back else MAKERS[topic](chance)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.cores import JudgeCore, RouterCore
@@ -24,6 +24,8 @@ Core = RouterCore | JudgeCore
 OpenCore = Callable[[str, int, KeyedStore], Core]
 Step = Callable[[random.Random], None]
 
+#: Steps of which some workers are slower or quicker than of others.
+TEMPERED = ("_fetch", "_follow", "_deliver", "_commit_store", "_commit_offset")
 BATCHES_IN_FLIGHT_MAX = 3
 OUTPUTS = (ALERT, RELATION)
 
@@ -48,7 +50,15 @@ class Worker:
     """One assignment. Mirrors `Stage._open`, `Stage._handle` and `Follower`."""
 
     def __init__(
-        self, broker: Broker, group: str, topic: str, partition: int, disk: Disk, open_core: OpenCore
+        self,
+        broker: Broker,
+        group: str,
+        topic: str,
+        partition: int,
+        disk: Disk,
+        open_core: OpenCore,
+        temper: Mapping[str, float],
+        batch_records: int,
     ) -> None:
         self._broker, self.group, self.topic, self.partition, self.disk = (
             broker,
@@ -67,12 +77,22 @@ class Worker:
         self._acked: int | None = None
         self.batches: deque[Batch] = deque()
         self.queues: dict[tuple[str, int], deque[tuple[Batch, Outgoing]]] = {}
+        self._temper, self._batch_records = temper, batch_records
         self.fenced = False
+        self.paused_until = 0  # as a zombie
 
     def committed_offset(self) -> int:
         return self._broker.committed.get((self.group, self.topic, self.partition), 0)
 
     # -- what can happen next ------------------------------------------------------------------------------------
+
+    def step(self, chance: random.Random) -> bool:
+        """One effect, if there is any to come; which one depends on the worker's temper."""
+        steps = self.steps()
+        if steps:
+            weights = [self._temper.get(step.__name__, 1.0) for step in steps]
+            chance.choices(steps, weights)[0](chance)
+        return bool(steps)
 
     def steps(self) -> list[Step]:
         """Every effect that could come next."""
@@ -133,7 +153,7 @@ class Worker:
         if chance.random() < 0.02:  # fetched batches that Faust drops between a seek and a rebalance
             ahead = self._broker.end(self.topic, self.partition) - self._fetched
             self._fetched += chance.randrange(ahead)
-        size = chance.choice((1, 1, 2, 3, 5, 8, 30))
+        size = chance.randint(1, self._batch_records)
         records = self._broker.read(self.topic, self.partition, self._fetched, self._fetched + size)
         self._fetched += len(records)
         if records[0].offset > self.next_offset:

@@ -133,19 +133,18 @@ def flagged(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[D
 def owns(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[Derived]:
     """Depth 1: whom the key holds. Depth d + 1: whoever owns the key at depth d owns what it holds."""
     for holding in view.of(HOLDING):
-        yield _owns(holding["holder"], f"{holding['holder']}>{holding['company']}", holding, 1, ())
+        yield _owns(holding["holder"], holding, 1, None)
         for above in view.relations("owns"):
             if above["depth"] < DEPTH_MAX:
-                path = f"{above['attributes']['path']}>{holding['company']}"
-                through = Evidence.through(above)
-                yield _owns(above["attributes"]["holder"], path, holding, above["depth"] + 1, through)
+                yield _owns(above["attributes"]["holder"], holding, above["depth"] + 1, above)
 
 
-def _owns(holder: str, path: str, holding: Statement, depth: int, through: tuple[Evidence, ...]) -> Derived:
+def _owns(holder: str, holding: Statement, depth: int, above: Statement | None) -> Derived:
+    through = Evidence.through(above) if above else ()
     return Derived(
         kind="owns",
-        identity=(path, holding.record_id, *(f"{one.record_id}" for one in through)),
-        attributes={"holder": holder, "company": holding["company"], "path": path},
+        identity=(above.record_id if above else "", holding.record_id),
+        attributes={"holder": holder, "company": holding["company"]},
         evidence=(*through, Evidence.of(holding, "holder", "company")),
         depth=depth,
     )

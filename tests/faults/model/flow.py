@@ -1,0 +1,152 @@
+"""The pure kernel alone: routers and judges of every partition, no crashes, no disks, any order of reading.
+
+What is in the log is given; who reads how much of which partition when is the schedule. Whatever the schedule, what
+stands in the end must be what the oracle says of the log.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from streams.cores import JudgeCore, RouterCore
+from streams.evaluation import ActiveRule
+from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
+from streams.judge import Activate, Judging
+from streams.kernel import Join
+from streams.outputs import Decode, Encode
+from streams.pipeline import Outgoing
+from streams.records import Guard
+from tests.faults.model.broker import Broker
+from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
+from tests.faults.model.model import Parts
+from tests.faults.model.world import FUTURE_TOLERANCE_MS, START_MS
+from xiezhi.contracts.naming import RELATION, fact_topic
+from xiezhi.store import KeyedStore, MemoryBackend
+
+FACTS = fact_topic(1)
+PARTITIONS = 2
+STEPS_MAX = 5_000
+
+
+@dataclass(frozen=True)
+class World:
+    """Joins with their rules in force, the records they take, and how bytes are read and written."""
+
+    joins: Sequence[Join]
+    topics: Sequence[str]
+    active: Mapping[str, ActiveRule]
+    decode: Decode
+    encode: Encode
+    activate: Activate
+    activations: Sequence[bytes]
+    start_ms: int = START_MS  # when the log begins
+
+    @property
+    def guard(self) -> Guard:
+        return Guard(self.decode, FUTURE_TOLERANCE_MS)
+
+
+@dataclass(frozen=True)
+class Read:
+    """One entry of a schedule: somebody reads so many records, or the clock ticks on one partition."""
+
+    reader: int
+    records: int
+
+
+@dataclass
+class _Reader:
+    topic: str
+    partition: int
+    core: RouterCore | JudgeCore
+    position: int = 0
+
+
+class Flow:
+    """One log and one schedule. `gap_ms` passes between two records."""
+
+    def __init__(
+        self, world: World, log: Iterable[Outgoing], gap_ms: int, parts: Parts | None = None
+    ) -> None:
+        self._world, self._parts = world, parts or Parts()
+        self.broker = Broker(PARTITIONS, world.start_ms)
+        for number, value in enumerate(world.activations):
+            headers = [(SEQUENCE_HEADER, b"%d" % number)]
+            for partition in range(PARTITIONS):
+                self.broker.append(Outgoing(FACTS, ACTIVATION_KEY, value, headers, partition))
+        for record in log:
+            self.broker.now_ms += gap_ms
+            self.broker.append(record)
+        self._readers = [
+            *(self._router(topic, p) for topic in (*world.topics, RELATION) for p in range(PARTITIONS)),
+            *(self._judge(partition) for partition in range(PARTITIONS)),
+        ]
+
+    def run(self, schedule: Iterable[Read], last_tick_ms: int) -> None:
+        """Follow the schedule, let the clock say its last word everywhere, then let all read to the end.
+
+        `last_tick_ms` counts from the beginning of the log.
+        """
+        for one in schedule:
+            number = one.reader % (len(self._readers) + 1)
+            if number == len(self._readers):
+                self._tick(one.records % PARTITIONS, self._world.start_ms + one.reader * 997 % 200_000)
+            else:
+                self._read(self._readers[number], one.records)
+        latest = max(self._world.start_ms + last_tick_ms, self.broker.latest_tick_ms(FACTS))
+        for partition in range(PARTITIONS):
+            self._tick(partition, latest)
+        for _ in range(STEPS_MAX):
+            moved = [self._read(reader, 7) for reader in self._readers]
+            if not any(moved):
+                return
+        raise AssertionError("the stream feeds itself")
+
+    def differences(self) -> list[str]:
+        """What stands and the oracle does not say, or the other way round."""
+        world, chance = self._world, random.Random(0)
+        records = [raw for topic in world.topics for raw in self.broker.all(topic)]
+        now_ms = self.broker.latest_tick_ms(FACTS)
+        verdict = self._parts.oracle(records, world.joins, world.active, world.guard, now_ms)
+        assert not verdict.failed, verdict.failed
+        alerts = {one_id: proposal.digest for one_id, proposal in verdict.alerts.items()}
+        relations = {one_id: proposal.digest for one_id, proposal in verdict.relations.items()}
+        said_alerts = held_alerts(self.broker, chance, world.decode)
+        said_relations = held_relations(self.broker, chance, world.decode)
+        return [
+            *(f"alert {one}" for one in _differing(said_alerts, alerts)),
+            *(f"relation {one}" for one in _differing(said_relations, relations)),
+            *one_content_per_position(self.broker, world.decode),
+        ]
+
+    def _read(self, reader: _Reader, count: int) -> bool:
+        records = self.broker.read(
+            reader.topic, reader.partition, reader.position, reader.position + max(1, count)
+        )
+        reader.position += len(records)
+        for outgoing in reader.core.process(records).outgoing if records else ():
+            self.broker.append(outgoing)
+        return bool(records)
+
+    def _tick(self, partition: int, now_ms: int) -> None:
+        self.broker.append(Outgoing(FACTS, TICK_KEY, b'{"now_ms": %d}' % now_ms, [], partition))
+
+    def _router(self, topic: str, partition: int) -> _Reader:
+        router = self._parts.router(self._world.joins, self._world.guard, KeyedStore(MemoryBackend()))
+        return _Reader(topic, partition, self._parts.router_core(router, FACTS, self._now))
+
+    def _judge(self, partition: int) -> _Reader:
+        world = self._world
+        judging = Judging(joins=world.joins, decode=world.decode, activate=world.activate, generation=1)
+        judge = self._parts.judge(judging, KeyedStore(MemoryBackend()))
+        core = self._parts.judge_core(judge, partition, world.encode, world.decode, self._now)
+        return _Reader(FACTS, partition, core)
+
+    def _now(self) -> int:
+        return self.broker.now_ms
+
+
+def _differing(held: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    return sorted(one for one in {*held, *wanted} if held.get(one) != wanted.get(one))

@@ -1,0 +1,67 @@
+"""Mistakes on the oracle's side, to see that the comparison notices them; those of the stream are in `weakened`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from streams.evaluation import ActiveRule
+from streams.kernel import Join, View
+from streams.oracle import Verdict, judge_log
+from streams.records import Guard
+from xiezhi.log import RawRecord
+
+
+def first_version(
+    records: Sequence[RawRecord],
+    joins: Sequence[Join],
+    active: Mapping[str, ActiveRule],
+    guard: Guard,
+    now_ms: int,
+) -> Verdict:
+    """Takes the first statement about each record for its last."""
+    first: dict[tuple[str, bytes | None], RawRecord] = {}
+    for raw in records:
+        first.setdefault((raw.topic, raw.key), raw)
+    return judge_log(first.values(), joins, active, guard, now_ms)
+
+
+def without_withdrawals(
+    records: Sequence[RawRecord],
+    joins: Sequence[Join],
+    active: Mapping[str, ActiveRule],
+    guard: Guard,
+    now_ms: int,
+) -> Verdict:
+    """Does not see what was withdrawn."""
+    return judge_log([raw for raw in records if raw.value is not None], joins, active, guard, now_ms)
+
+
+def without_relations(
+    records: Sequence[RawRecord],
+    joins: Sequence[Join],
+    active: Mapping[str, ActiveRule],
+    guard: Guard,
+    now_ms: int,
+) -> Verdict:
+    """Derives nothing."""
+    return judge_log(records, [replace(join, derivations=()) for join in joins], active, guard, now_ms)
+
+
+def timeless(
+    records: Sequence[RawRecord],
+    joins: Sequence[Join],
+    active: Mapping[str, ActiveRule],
+    guard: Guard,
+    now_ms: int,
+) -> Verdict:
+    """Never looks at the clock."""
+    return judge_log(records, joins, active, guard, 0)
+
+
+class UnsortedView(View):
+    """Statements in the order in which they happened to come."""
+
+    def __init__(self, key: str, statements: object) -> None:
+        super().__init__(key, ())
+        self.statements = tuple(statements)  # type: ignore[arg-type]
