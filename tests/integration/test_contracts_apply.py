@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,7 +179,10 @@ def test_a_setting_changed_behind_our_back_is_reported(place: Place) -> None:
     entry = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
     changed = ConfigResource(ResourceType.TOPIC, contract.topic, incremental_configs=[entry])
     place.admin.incremental_alter_configs([changed])[changed].result(timeout=30)
-    (difference,) = rollout.check()
+    deadline = time.monotonic() + 30.0
+    while not (found := rollout.check()) and time.monotonic() < deadline:
+        time.sleep(0.2)  # the controller has it; the broker that answers hears of it a moment later
+    (difference,) = found
     assert f"topic {contract.topic} has retention.ms=1000, planned is -1" in difference
 
 
