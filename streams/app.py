@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 OUTPUTS = (ALERT, RELATION)
 #: Change when rows of a judge's store are no longer read by this code.
-JUDGE_FORMAT = "judge.1"
+JUDGE_FORMAT = "judge.2"
 #: Records of the output topics taken per look, and how often a judge looks.
 FOLLOW_RECORDS = 500
 FOLLOW_INTERVAL_S = 0.05

@@ -29,6 +29,8 @@ from streams.kernel import (
 )
 from xiezhi.contracts.naming import RELATION
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 class OutputKind(StrEnum):
     """What the judge says something about."""
@@ -280,4 +282,4 @@ def stable_id(kind: OutputKind, owner: str, key: str, identity: str) -> str:
 
 def canonical(value: Any) -> str:
     """JSON with one spelling: sorted keys, no spaces, no ASCII escapes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(value)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from streams.kernel import Source
 from xiezhi.errors import BadRecordError
@@ -33,8 +33,7 @@ class Presence(StrEnum):
     LEFT = "left"  # this version does not (it moved away or was withdrawn); the value is empty
 
 
-@dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(NamedTuple):
     """The content of `xz_fact`: presence, the record's address and digest, and when the router sent it."""
 
     presence: Presence
@@ -44,16 +43,8 @@ class Filing:
 
     def to_bytes(self) -> bytes:
         s = self.source
-        fields = (
-            self.presence.value,
-            s.topic,
-            s.partition,
-            s.offset,
-            s.ingested_ms,
-            self.digest,
-            self.routed_ms,
-        )
-        return ";".join(map(str, fields)).encode()
+        where = f"{s.topic};{s.partition};{s.offset};{s.ingested_ms}"
+        return f"{self.presence.value};{where};{self.digest};{self.routed_ms}".encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Filing:

@@ -38,6 +38,7 @@ VIEWS_CACHED_MAX = 50_000
 
 _CONTROL, _TIMERS, _UNJUDGED = b"#control", b"#timers", b"#unjudged"
 _META, _FACT, _SAID = b"m", b"f", b"s"
+_SEPARATOR = "\x1f"
 _NOW, _ACTIVATION, _OUTPUT_NEXT = b"now", b"activation|", b"output|"
 #: Bits of a position that hold the offset; the generation is above them, and both fit a 53-bit record version.
 _OFFSET_BITS = 44
@@ -473,24 +474,24 @@ def _view(key: bytes) -> str:
 
 
 def _fact_row(slot: tuple[str, str]) -> bytes:
-    return _FACT + "\x1f".join(slot).encode()
+    return _FACT + _SEPARATOR.join(slot).encode()
 
 
 def _fact_to_bytes(filing: bytes, envelope: Envelope, value: bytes) -> bytes:
-    head = json.dumps(
-        [filing.decode(), [[name, raw.decode()] for name, raw in envelope.to_headers()]]
-    ).encode()
+    """Envelope, filing and value; of these only the filing may hold a separator, so it comes last in the head."""
+    e = envelope
+    said = (e.event_id, e.source, e.type, e.subject, str(e.occurred_ms), str(e.version), e.jurisdiction)
+    head = _SEPARATOR.join((*said, e.traceparent, e.tracestate, filing.decode())).encode()
     return len(head).to_bytes(4, "big") + head + value
 
 
 def _fact_from_bytes(row: bytes) -> tuple[Filing, Envelope, bytes]:
     end = 4 + int.from_bytes(row[:4], "big")
-    filing, headers = json.loads(row[4:end])
-    return (
-        Filing.from_bytes(filing.encode()),
-        Envelope.from_headers([(name, raw.encode()) for name, raw in headers]),
-        row[end:],
+    event_id, source, kind, subject, occurred_ms, version, jurisdiction, *trace, filing = (
+        row[4:end].decode().split(_SEPARATOR, 9)
     )
+    envelope = Envelope(event_id, source, kind, subject, int(occurred_ms), int(version), jurisdiction, *trace)
+    return Filing.from_bytes(filing.encode()), envelope, row[end:]
 
 
 def _timer_row(at_ms: int, view: str) -> bytes:

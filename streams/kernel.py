@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from xiezhi.contracts.naming import RELATION
 
 Value = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Source:
+class Source(NamedTuple):
     """Where the log holds a record: the address that evidence names. `ingested_ms` is the broker's append time."""
 
     topic: str
@@ -51,6 +51,9 @@ class Statement:
         return self.value[name]
 
 
+_IN_VIEW = attrgetter("occurred_ms", "record_type", "record_id")
+
+
 class View:
     """Everything that stands under one key of one join, in a fixed order (occurred, type, record id)."""
 
@@ -58,7 +61,7 @@ class View:
 
     def __init__(self, key: str, statements: Iterable[Statement]) -> None:
         self.key = key
-        self.statements = tuple(sorted(statements, key=lambda s: (s.occurred_ms, s.record_type, s.record_id)))
+        self.statements = tuple(sorted(statements, key=_IN_VIEW))
 
     @cached_property
     def _by_type(self) -> dict[str, list[Statement]]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from streams.facts import FACT_HEADER, Filing, Presence, fact_key
 from streams.kernel import Join, Selector, Statement
-from streams.records import Guard, Withdrawal, filing_keys, source_of
+from streams.records import Guard, Withdrawal, filing_keys
 from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import ConfigurationError
 from xiezhi.log import RawRecord
@@ -24,8 +24,7 @@ _ROW = b""  # one row per record: its standing rank and the keys it is filed und
 _SEPARATOR = "\x1f"
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingFact:
+class OutgoingFact(NamedTuple):
     """One record for the fact topic."""
 
     key: bytes
@@ -33,8 +32,7 @@ class OutgoingFact:
     headers: list[tuple[str, bytes | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Filed:
+class _Filed(NamedTuple):
     """Where one record stands: the rank of the version that stands, and the keys it is filed under."""
 
     rank: tuple[int, int, str, str]
@@ -89,16 +87,15 @@ class Router:
         former: Iterable[str],
         routed_ms: int,
     ) -> list[OutgoingFact]:
-        def headers(presence: Presence) -> list[tuple[str, bytes | None]]:
-            filing = Filing(presence, source_of(raw), record.digest, routed_ms)
-            return [*raw.headers, (FACT_HEADER, filing.to_bytes())]
+        def facts(presence: Presence, value: bytes, filed: Iterable[str]) -> list[OutgoingFact]:
+            names = [key.encode() for key in filed]
+            if not names:
+                return []  # seldom has anything left, and headers cost more than all the rest here
+            filing = Filing(presence, record.source, record.digest, routed_ms)
+            headers = [*raw.headers, (FACT_HEADER, filing.to_bytes())]
+            return [OutgoingFact(name, value, headers) for name in names]
 
-        present, left = headers(Presence.PRESENT), headers(Presence.LEFT)
-        value = raw.value or b""
-        return [
-            *(OutgoingFact(key.encode(), value, present) for key in keys),
-            *(OutgoingFact(key.encode(), b"", left) for key in former),
-        ]
+        return facts(Presence.PRESENT, raw.value or b"", keys) + facts(Presence.LEFT, b"", former)
 
 
 def selectors_fingerprint(joins: Sequence[Join]) -> str:

@@ -208,9 +208,10 @@ def _instant(raw: bytes) -> int:
 @lru_cache(65_536)
 def _minute_ms(raw: bytes) -> int:
     minute = raw.decode("ascii")
-    since = datetime.strptime(minute, "%Y-%m-%dT%H:%M") - _EPOCH  # noqa: DTZ007 - subtracted from naive UTC only
-    if (_EPOCH + since).isoformat(timespec="minutes") != minute:  # strptime takes shorter forms, too
+    instant = datetime.fromisoformat(minute)
+    if instant.isoformat(timespec="minutes") != minute:  # it takes other forms and zones, too
         raise ValueError(minute)
+    since = instant - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1000
 
 
