@@ -21,8 +21,8 @@ Decode = Callable[[str, bytes], Value]
 #: Longest join key in bytes, ample for two identifiers. A key names a view, is part of every row under it and of
 #: every fact; one of megabytes, out of a single hostile record, could not be stored and would stop its partition.
 KEY_BYTES_MAX = 4_000
-#: Longest text in a record, ample for every contract. Alerts quote texts: one of megabytes, out of a record that no
-#: publisher of ours would send, would make an alert that no broker takes and stop its partition.
+#: Longest text in a record, ample for every contract. An alert quotes texts, of several records and in two languages:
+#: without a bound one made of what no publisher of ours would send fits into no message and stops its partition.
 TEXT_BYTES_MAX = 4_000
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"
 #: What the envelope of a relation or alert says when the records behind it name no jurisdiction.

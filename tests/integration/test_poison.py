@@ -139,7 +139,7 @@ def planted(bus: RunningBus) -> Planted:
     planter.interleaved([planter.good() for _ in range(len(broken) + 1)], broken)
     (early,) = planter.stranger.send([planter.allowance(EARLY, AHEAD_MS)])
     future_ms = now_ms() + AHEAD_MS
-    planter.stranger.send([planter.death(EARLY), *_large(planter)])
+    planter.stranger.send([planter.death(EARLY), planter.death(BROKEN), *_large(planter)])
     bus.quiet()
     for topic, ways in ((FACTS, poison.facts()), (ALERT, poison.statements())):
         original = Wire.of(planter.last_of(topic))
@@ -153,23 +153,27 @@ def planted(bus: RunningBus) -> Planted:
 
 def _of_other_contracts(planter: Planter) -> list[tuple[Wire, poison.Poison]]:
     """Right wire format, wrong contract: in the value, and in values that break what Avro cannot say."""
-    good, death = planter.allowance(BROKEN), planter.death(BROKEN)
-    long_text = poison.NOISE[:400_000].hex()
-    value = planter.stranger.codec.decode(good.value or b"")
+    codec, death = planter.stranger.codec, planter.death(BROKEN)
 
-    def encoded(**changes: str) -> Wire:
-        return replace(
-            good, value=planter.stranger.codec.encode(catalogue.ALLOWANCE.subject, {**value, **changes})
-        )
+    def encoded(number: int, **changes: str) -> Wire:
+        good = planter.allowance(BROKEN + number)
+        value = {**codec.decode(good.value or b""), **changes}
+        return replace(good, value=codec.encode(catalogue.ALLOWANCE.subject, value))
 
     def by_router(name: str, reason: str) -> poison.Poison:
         return poison.Poison(name, frozenset({("router", reason)}), lambda wire: wire)
 
     return [
-        (replace(good, value=death.value), by_router("another contract's value", "wrong_type")),
-        (encoded(scheme=long_text), by_router("a scheme of 800,000 letters", "oversized_text")),
-        (encoded(person="a|b"), by_router("a key with a bar", "wrong_key")),
-        (encoded(person=""), by_router("an empty key", "wrong_key")),
+        (
+            replace(planter.allowance(BROKEN), value=death.value),
+            by_router("another contract's value", "wrong_type"),
+        ),
+        (
+            encoded(0, scheme=poison.NOISE[:400_000].hex()),
+            by_router("a scheme of 800,000 letters", "oversized_text"),
+        ),
+        (encoded(1, person="a|b"), by_router("a key with a bar", "wrong_key")),
+        (encoded(2, person=""), by_router("an empty key", "wrong_key")),
     ]
 
 
