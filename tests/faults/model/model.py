@@ -25,7 +25,7 @@ from streams.records import Guard
 from streams.router import Router
 from tests.faults.model.broker import Broker, ClockDiedError, ClockLog, ClockProducer
 from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
-from tests.faults.model.scenario import Scenario
+from tests.faults.model.scenario import BROAD, HOT, NARROW, Density, Scenario
 from tests.faults.model.workers import TEMPERED, Core, Disk, Worker
 from tests.faults.model.world import CODEC, GUARD, JOINS, TOPICS
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
@@ -35,7 +35,6 @@ from xiezhi.store import KeyedStore, MemoryBackend
 
 SETTINGS = Settings(tick_interval_s=10.0, generation=1)
 FACTS = fact_topic(SETTINGS.generation)
-INPUTS = (*TOPICS, RELATION)
 STEPS_MAX = 60_000
 #: For so many steps the same workers are busy, so that backlogs grow elsewhere.
 BUSY_STEPS = 40
@@ -61,6 +60,7 @@ class Faults:
     crash: float = 0.02
     zombie: float = 0.03
     lost_disk: float = 0.3  # of those that start anew
+    at_judges: float = 0.5  # of all that goes wrong
     pause_steps_max: int = 300  # how long a zombie was paused, which is why it was taken for dead
 
 
@@ -94,19 +94,25 @@ class Place:
 class Model:
     """One run. Everything follows from the seed."""
 
-    def __init__(self, seed: int, parts: Parts | None = None, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        parts: Parts | None = None,
+        faults: Faults | None = None,
+        densities: Sequence[Density] = (BROAD, HOT, NARROW),
+    ) -> None:
         self.chance = random.Random(seed)
         self.parts, self.faults = parts or Parts(), faults or Faults()
-        self.broker = Broker(self.chance.choice((1, 2)))
-        self.scenario = Scenario.of(self.chance)
+        self.scenario = Scenario.of(self.chance, densities)
+        self.broker = Broker(self.scenario.partitions)
         self.records, self.activations = deque(self.scenario.records), deque(self.scenario.activations)
         self.limbo: list[deque[Outgoing]] = []
         self._busy: list[float] = []
         self._victims: list[Place] = []
         self.steps = self.killed = self.zombified = 0
-        partitions = range(self.broker.partitions)
+        inputs, partitions = (*self.scenario.topics, RELATION), range(self.broker.partitions)
         self.places = [
-            *(Place("router", topic, partition) for topic in INPUTS for partition in partitions),
+            *(Place("router", topic, partition) for topic in inputs for partition in partitions),
             *(Place("judge", FACTS, partition) for partition in partitions),
         ]
         self._judging = Judging(
@@ -221,10 +227,10 @@ class Model:
     # -- faults --------------------------------------------------------------------------------------------------
 
     def _victim(self) -> Place:
-        """Where something goes wrong: at a judge as often as at a router, where there is work, and seldom only once."""
+        """Where something goes wrong: where there is work, and seldom only once."""
         if self._victims and self.chance.random() < 0.5:
             return self._victims[-1]
-        group = self.chance.choice(("router", "judge"))
+        group = "judge" if self.chance.random() < self.faults.at_judges else "router"
         candidates = [one for one in self.places if one.group == group]
         busy = [one for one in candidates if self.broker.end(one.topic, one.partition)]
         self._victims.append(self.chance.choice(busy or candidates))
@@ -248,8 +254,7 @@ class Model:
         place = self._victim()
         if place.worker is None or len(place.zombies) > 1:
             return
-        place.worker.fenced = True
-        place.worker.paused_until = self.steps + self.chance.randrange(self.faults.pause_steps_max)
+        place.worker.become_zombie(self.steps + self.chance.randrange(self.faults.pause_steps_max))
         place.zombies.append(place.worker)
         place.worker = None
         self.zombified += 1
@@ -274,7 +279,7 @@ class Model:
             place.partition,
             disk,
             self._opener(place.group),
-            temper={step: self.chance.choice((0.1, 1.0, 5.0)) for step in TEMPERED},
+            temper={step: self.chance.choice((0.03, 0.3, 1.0, 5.0)) for step in TEMPERED},
             batch_records=self.chance.choice((1, 2, 4, 40)),
         )
 
@@ -326,8 +331,13 @@ def _differences(what: str, held: Mapping[str, str], wanted: Mapping[str, object
     ]
 
 
-def explore(seed: int, parts: Parts | None = None, faults: Faults | None = None) -> list[str]:
+def explore(
+    seed: int,
+    parts: Parts | None = None,
+    faults: Faults | None = None,
+    densities: Sequence[Density] = (BROAD, HOT, NARROW),
+) -> list[str]:
     """Run one seed; what differs at the end."""
-    model = Model(seed, parts, faults)
+    model = Model(seed, parts, faults, densities)
     model.run()
     return model.differences()

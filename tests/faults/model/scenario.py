@@ -7,8 +7,8 @@ or after their withdrawal. Some records break their contract. The publishing ord
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streams.pipeline import Outgoing
@@ -41,6 +41,11 @@ def _order(chance: random.Random) -> Fields:
     return {"account": account, "amount": chance.choice(AMOUNTS), "items": items}
 
 
+def _deciding_order(chance: random.Random) -> Fields:
+    """One whose every version turns the answer of its account round."""
+    return {"account": chance.choice("aaab"), "amount": chance.choice((-5, 5, 150)), "items": []}
+
+
 def _receipt(chance: random.Random) -> Fields:
     return {"items": [chance.choice(ITEMS)]}
 
@@ -68,11 +73,20 @@ class Density:
 
     pool: Mapping[str, int]
     versions: tuple[int, ...]
+    partitions: tuple[int, ...] = (1, 2)
+    makers: Mapping[str, Callable[[random.Random], Fields]] = field(default_factory=lambda: MAKERS)
 
 
 BROAD = Density({ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4}, versions=(1, 1, 1, 2, 3))
 #: Few records and many versions: one key changes its answer again and again.
 HOT = Density({ORDER: 2, RECEIPT: 1, ACCOUNT: 1, HOLDING: 2}, versions=(1, 4, 6, 8))
+#: Hardly anything but that, so that every fault hits it.
+NARROW = Density(
+    {ORDER: 2, ACCOUNT: 1},
+    versions=(6, 12, 16),
+    partitions=(1,),
+    makers={**MAKERS, ORDER: _deciding_order},
+)
 
 
 @dataclass(frozen=True)
@@ -81,18 +95,21 @@ class Scenario:
 
     records: tuple[Outgoing, ...]
     activations: tuple[Outgoing, ...]
+    topics: tuple[str, ...]
+    partitions: int
 
     @classmethod
-    def of(cls, chance: random.Random) -> Scenario:
-        density = chance.choice((BROAD, HOT))
-        records = [one for topic in MAKERS for one in _of_type(chance, topic, density)]
-        if density is BROAD or chance.random() < 0.5:
+    def of(cls, chance: random.Random, densities: Sequence[Density]) -> Scenario:
+        density = chance.choice(densities)
+        records = [one for topic in density.pool for one in _of_type(chance, topic, density)]
+        if density is BROAD or chance.random() < 0.3:
             chance.shuffle(records)
         for _ in range(chance.randrange(4)):
             records.insert(chance.randrange(len(records) + 1), chance.choice(records))
         for _ in range(chance.choice((0, 0, 1, 2))):
             records.insert(chance.randrange(len(records) + 1), _broken(chance, chance.choice(records)))
-        return cls(tuple(records), tuple(_activations(chance)))
+        partitions = chance.choice(density.partitions)
+        return cls(tuple(records), tuple(_activations(chance)), tuple(density.pool), partitions)
 
 
 def _of_type(chance: random.Random, topic: str, density: Density) -> list[Outgoing]:
@@ -102,7 +119,7 @@ def _of_type(chance: random.Random, topic: str, density: Density) -> list[Outgoi
         for version in range(chance.choice(density.versions)):
             occurred_ms = START_MS + chance.randrange(0, 2 * RECEIPT_WAIT_MS, 1000)
             taken_back = chance.random() < (0.25 if version else 0.05)
-            fields = None if taken_back else MAKERS[topic](chance)
+            fields = None if taken_back else density.makers[topic](chance)
             published.append(_outgoing(topic, record_id, fields, version, occurred_ms))
     return published
 

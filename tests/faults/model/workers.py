@@ -26,7 +26,7 @@ Step = Callable[[random.Random], None]
 
 #: Steps of which some workers are slower or quicker than of others.
 TEMPERED = ("_fetch", "_follow", "_deliver", "_commit_store", "_commit_offset")
-BATCHES_IN_FLIGHT_MAX = 3
+BATCHES_IN_FLIGHT_MAX = 6
 OUTPUTS = (ALERT, RELATION)
 
 
@@ -78,8 +78,8 @@ class Worker:
         self.batches: deque[Batch] = deque()
         self.queues: dict[tuple[str, int], deque[tuple[Batch, Outgoing]]] = {}
         self._temper, self._batch_records = temper, batch_records
-        self.fenced = False
-        self.paused_until = 0  # as a zombie
+        self.is_zombie = False
+        self.paused_until = 0
 
     def committed_offset(self) -> int:
         return self._broker.committed.get((self.group, self.topic, self.partition), 0)
@@ -208,9 +208,14 @@ class Worker:
     def _commit_offset(self, chance: random.Random) -> None:
         """The coordinator refuses a zombie, save for a commit that was under way when it became one."""
         assert self._acked is not None
-        if not self.fenced or chance.random() < 0.1:
+        if not self.is_zombie or chance.random() < 0.1:
             self._broker.committed[self.group, self.topic, self.partition] = self._acked
         self._acked = None
+
+    def become_zombie(self, paused_until: int) -> None:
+        """The group gave the partition to another; this one goes on all the same, sluggishly, record by record."""
+        self.is_zombie, self.paused_until = True, paused_until
+        self._temper, self._batch_records = {"_deliver": 0.1}, 1
 
     def die(self, chance: random.Random) -> list[deque[Outgoing]]:
         """Ends at once. Of what it was sending, a part of each queue is on the wire and will still arrive."""
