@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from xiezhi.errors import BadRecordError, RecordRefusedError
@@ -42,7 +42,8 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive UTC only
 _MIN_MS, _MAX_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
 _HEX = b"0123456789abcdef"
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"  # what contracts.types.Identifier forbids
-# The tails of a ce_time: 60 seconds and 1000 fractions. Looking them up also checks them.
+# The tails of a ce_time: 1440 minutes, 60 seconds and 1000 fractions. Looking them up also checks them.
+_MINUTE_MS = {b"T%02d:%02d" % divmod(minute, 60): minute * 60_000 for minute in range(1440)}
 _SECOND_MS = {b":%02d" % second: second * 1000 for second in range(60)}
 _FRACTION_MS = {b".%03dZ" % ms: ms for ms in range(1000)}
 
@@ -200,19 +201,18 @@ def _type(raw: bytes) -> str:
 
 def _instant(raw: bytes) -> int:
     try:
-        return _minute_ms(raw[:16]) + _SECOND_MS[raw[16:19]] + _FRACTION_MS[raw[19:]]
+        return _day_ms(raw[:10]) + _MINUTE_MS[raw[10:16]] + _SECOND_MS[raw[16:19]] + _FRACTION_MS[raw[19:]]
     except (KeyError, ValueError):
         raise ValueError("ce_time: expected YYYY-MM-DDTHH:MM:SS.mmmZ") from None
 
 
-@lru_cache(65_536)
-def _minute_ms(raw: bytes) -> int:
-    minute = raw.decode("ascii")
-    instant = datetime.fromisoformat(minute)
-    if instant.isoformat(timespec="minutes") != minute:  # it takes other forms and zones, too
-        raise ValueError(minute)
-    since = instant - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1000
+@lru_cache(4096)
+def _day_ms(raw: bytes) -> int:
+    text = raw.decode("ascii")
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:  # it takes weeks and forms without hyphens, too
+        raise ValueError(text)
+    return (day - _EPOCH.date()).days * 86_400_000
 
 
 @lru_cache(4096)

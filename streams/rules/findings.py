@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 
 from streams.kernel import Evidence, Finding, Outcome, Statement
 from xiezhi.contracts.naming import RELATION
 
+# The short forms have few different values, one for every reason in the cards, and are made at every evaluation.
 
+
+@lru_cache(1024)
 def clear(reason: str) -> Finding:
     """Looked, nothing wrong."""
     return Finding(outcome=Outcome.CLEAR, reason=reason)
 
 
+@lru_cache(1024)
 def not_applicable(reason: str, *, wake_at_ms: int | None = None) -> Finding:
     """The rule does not speak about such a view (until `wake_at_ms`, if given)."""
     return Finding(outcome=Outcome.NOT_APPLICABLE, reason=reason, wake_at_ms=wake_at_ms)
 
 
+@lru_cache(1024)
 def insufficient(reason: str, *, wake_at_ms: int | None = None) -> Finding:
     """The rule would speak, but something is missing."""
     return Finding(outcome=Outcome.INSUFFICIENT_DATA, reason=reason, wake_at_ms=wake_at_ms)
