@@ -68,9 +68,11 @@ def bench(records: int, runs: int, profiles: bool, results: Path) -> None:
 def _run(records: int, what: str) -> Iterator[Measurement]:
     with _bus_with_backlog(records, what) as (bus, folder):
         yield _told(_stock(bus, folder))
-        yield _told(measure("router", bus.process("router", "streams.app", "router"), bus.lags("router")))
+        yield _told(
+            measure("router", bus.process("router", "streams.app", "router"), bus.lags("router").read)
+        )
         bus.require_routed()
-        yield _told(measure("judge", bus.process("judge", "streams.app", "judge"), bus.lags("judge")))
+        yield _told(measure("judge", bus.process("judge", "streams.app", "judge"), bus.lags("judge").read))
         bus.require_alerts(planted(records))
 
 
@@ -81,7 +83,7 @@ def _profile(records: int) -> dict[str, Profile]:
         for stage in STAGES:
             file = folder / f"{stage}.profile"
             process = bus.process(stage, "benchmarks.profiled", stage, str(file))
-            _told(measure(stage, process, bus.lags(stage)))
+            _told(measure(stage, process, bus.lags(stage).read))
             profiles[stage] = Profile(**json.loads(file.read_text("utf-8")))
             if stage == "router":
                 bus.require_routed()

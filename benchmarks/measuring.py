@@ -8,20 +8,23 @@ this is: give it work for ten seconds or more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from xiezhi.errors import StackError, XiezhiError
-from xiezhi.lag import Lags
+from xiezhi.lag import PartitionLag
 from xiezhi.local.process import Process
 
 LOOK_INTERVAL_S = 0.1
 #: A stage slower than this, or stuck, ends the measurement.
 RECORDS_PER_S_MIN = 200.0
 START_UP_MAX_S = 90.0
+
+#: One look at how far the process's group is behind on everything that it reads.
+Look = Callable[[], Sequence[PartitionLag]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Seen:
     """Everything that is read at one moment."""
 
     at: float
@@ -58,18 +61,18 @@ class _Look:
     machine_cpu_s: float
 
 
-def measure(name: str, process: Process, lags: Lags) -> Measurement:
-    """Starts `process`, waits until `lags` shows that it has committed everything, and stops it.
+def measure(name: str, process: Process, look: Look) -> Measurement:
+    """Starts `process`, waits until `look` shows that it has committed everything, and stops it.
 
     Raises StackError when it ends by itself, XiezhiError when it is too slow or the backlog too small to tell.
     """
-    backlog = sum(one.end for one in lags.read())
+    backlog = sum(one.end for one in look())
     deadline = time.monotonic() + START_UP_MAX_S + backlog / RECORDS_PER_S_MIN
     process.start()
     try:
         begun = time.monotonic()
-        first = _wait(process, lags, deadline, lambda look: look.committed > 0)
-        last = _wait(process, lags, deadline, lambda look: look.behind == 0)
+        first = _wait(process, look, deadline, lambda seen: seen.committed > 0)
+        last = _wait(process, look, deadline, lambda seen: seen.behind == 0)
         peak_mb = _peak_rss_mb(process)
     finally:
         process.stop()
@@ -101,21 +104,21 @@ def wait_for_file(process: Process, file: Path, timeout_s: float) -> None:
         process.stop()
 
 
-def _wait(process: Process, lags: Lags, deadline: float, reached: Callable[[_Look], bool]) -> _Look:
+def _wait(process: Process, look: Look, deadline: float, reached: Callable[[_Seen], bool]) -> _Seen:
     while True:
         _require_alive(process, deadline)
-        look = _look(process, lags)
-        if reached(look):
-            return look
+        seen = _see(process, look)
+        if reached(seen):
+            return seen
         time.sleep(LOOK_INTERVAL_S)
 
 
-def _look(process: Process, lags: Lags) -> _Look:
-    read = lags.read()
+def _see(process: Process, look: Look) -> _Seen:
+    read = look()
     at, committed = time.monotonic(), sum(one.committed for one in read)
     used, machine = psutil.Process(process.pid).cpu_times(), psutil.cpu_times()
     busy = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
-    return _Look(at, committed, sum(one.records for one in read), used.user + used.system, busy)
+    return _Seen(at, committed, sum(one.records for one in read), used.user + used.system, busy)
 
 
 def _require_alive(process: Process, deadline: float) -> None:
