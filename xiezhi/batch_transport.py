@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
+from xiezhi import record_batches
+
 #: Least time between two fetches while batches are small: thousands of tiny fetches a second cost more than the work.
 PACE_S = 0.015
 #: A fetch that brought at least this many records is followed by the next at once.
@@ -50,6 +52,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped here
     """
 
     def _new_consumer_thread(self) -> ConsumerThread:
+        record_batches.install()
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from xiezhi.errors import BrokerUnavailableError, DeliveryError
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+#: Stands for the headers of a record when the name of one is not UTF-8: no client gives us any of them then.
+UNREADABLE_HEADERS: Headers = (("xz_unreadable", None),)
 
 #: Records per call into the client: large enough that the call does not matter, small enough to stay responsive.
 CHUNK_RECORDS = 2_000
@@ -46,8 +50,20 @@ class RawRecord:
             message.timestamp()[1],
             message.key(),
             message.value(),
-            message.headers() or (),
+            _headers(message),
         )
+
+
+#: Called this way, since on a name that is not UTF-8 the client returns a result *and* leaves an exception behind: the
+#: interpreter looks for it here, while after an ordinary call, once that is optimised, it turns up at some later line.
+_call_headers = methodcaller("headers")
+
+
+def _headers(message: Any) -> Headers:
+    try:
+        return _call_headers(message) or ()
+    except (SystemError, UnicodeDecodeError):  # what the client makes of a name that is not UTF-8
+        return UNREADABLE_HEADERS
 
 
 class LogReader:
