@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
 from tests.load import JURISDICTION
@@ -95,3 +99,42 @@ class Stranger:
             )
         assert self._producer.flush(DELIVERY_S) == 0
         return [places[number] for number in range(len(wires))]
+
+
+def send_with_header_name(settings: Settings, wire: Wire, name: bytes) -> str:
+    """Send a wire with one header more whose name is these bytes, and return its address.
+
+    No client of Python's does that; one of C's does. So the bytes are put into the finished batch.
+    """
+    return asyncio.run(_send_with_header_name(settings, wire, name))
+
+
+async def _send_with_header_name(settings: Settings, wire: Wire, name: bytes) -> str:
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as producer:
+        batch = producer.create_batch()
+        placeholder = "x" * len(name)
+        batch._builder = _Renaming(batch._builder, placeholder.encode(), name)
+        batch.append(
+            key=wire.key, value=wire.value, timestamp=None, headers=[*wire.headers, (placeholder, b"")]
+        )
+        batch.close()
+        sent = await producer.send_batch(batch, wire.topic, partition=wire.partition)
+        delivered = await asyncio.wait_for(sent, DELIVERY_S)
+    return f"{wire.topic}/{wire.partition}/{delivered.offset}"
+
+
+class _Renaming:
+    """Builds a batch and replaces the last name in it; mends the checksum (CRC-32C from byte 21 on)."""
+
+    def __init__(self, builder: Any, old: bytes, new: bytes) -> None:
+        self._builder, self._old, self._new = builder, old, new
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._builder, name)
+
+    def build(self) -> bytearray:
+        built = bytearray(self._builder.build())
+        at = built.rindex(self._old)
+        built[at : at + len(self._old)] = self._new
+        struct.pack_into(">I", built, 17, calc_crc32c(bytes(built[21:])))
+        return built

@@ -18,11 +18,11 @@ from tests.answers import oracle, said, stored
 from tests.integration.conftest import DEAD_LETTERS_PER_MINUTE_MAX
 from tests.load import DAY_MS, organisation, person
 from tests.running_bus import RunningBus, wait_for
-from tests.wire import Stranger, Wire
+from tests.wire import Stranger, Wire, send_with_header_name
 from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.dead_letter_log import DeadRecord
 from xiezhi.errors import EXIT_WILL_NOT_HELP_TO_RESTART
-from xiezhi.log import LogReader, RawRecord
+from xiezhi.log import UNREADABLE_HEADERS, LogReader, RawRecord
 
 SEED = 77
 #: How far in the future a record claims to be that is sent again once its time has come.
@@ -112,6 +112,13 @@ class Planter:
         for (wire, what), address in zip(bad, addresses, strict=True):
             self.poison[address] = (wire, what.reasons)
 
+    def named_in_gb18030(self) -> None:
+        """A good record with one header more, whose name no client of Python's can read."""
+        wire = self.allowance(BROKEN + 50)
+        address = send_with_header_name(self.bus.settings, wire, "来源".encode("gb18030"))
+        reasons = frozenset({("router", "missing_header")})
+        self.poison[address] = (replace(wire, headers=UNREADABLE_HEADERS), reasons)
+
     def last_of(self, topic: str) -> RawRecord:
         """The newest record of a topic of the bus that is about one of our people."""
         with LogReader(self.bus.settings.bootstrap_servers) as log:
@@ -139,6 +146,7 @@ def planted(bus: RunningBus) -> Planted:
     planter.interleaved([planter.good() for _ in range(len(broken) + 1)], broken)
     (early,) = planter.stranger.send([planter.allowance(EARLY, AHEAD_MS)])
     future_ms = now_ms() + AHEAD_MS
+    planter.named_in_gb18030()
     planter.stranger.send([planter.death(EARLY), planter.death(BROKEN), *_large(planter)])
     bus.quiet()
     for topic, ways in ((FACTS, poison.facts()), (ALERT, poison.statements())):
