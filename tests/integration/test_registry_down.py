@@ -58,8 +58,11 @@ class Outage:
     def _services(self) -> dict[str, int]:
         return {name: pid for name, pid in self._bus.pids().items() if name not in ("kafka", "registry")}
 
-    def _dead_letters(self) -> set[bytes | None]:
-        """Addresses of the records that were dead-lettered; what an earlier test left may be buried twice."""
+    def _dead_letters(self) -> set[bytes]:
+        """Addresses of the departments' records that were dead-lettered.
+
+        A clock that starts anew broadcasts again what an earlier test planted among the activations.
+        """
         with LogReader(self._bus.settings.bootstrap_servers) as log:
             numbers = range(log.partitions(DEAD_LETTER))
             return {
