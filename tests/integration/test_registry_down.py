@@ -65,9 +65,10 @@ class Outage:
         """
         with LogReader(self._bus.settings.bootstrap_servers) as log:
             numbers = range(log.partitions(DEAD_LETTER))
-            return {
+            keys = {
                 raw.key for number in numbers for chunk in log.read(DEAD_LETTER, number, 0) for raw in chunk
             }
+        return {key for key in keys if key is not None and not key.startswith(b"xiezhi.")}
 
 
 def codec_that_knows_all(bus: RunningBus) -> Codec:
