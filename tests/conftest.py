@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from xiezhi.local.stack import LocalStack
 # A busy machine is no defect of the code under test, and a run that fails must fail again.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
+
+# Whoever starts the suite in the background (`make test &`, a job runner) makes it ignore Ctrl-C, and so every process
+# that it starts: tests that press it would wait in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_ports() -> Ports:
