@@ -132,13 +132,13 @@ def open_records(
 
 
 def masked(value: Any) -> Any:
-    """A JSON value with telling numbers masked and long text cut. Objects are masked as a whole."""
+    """A JSON value with telling numbers masked and long text cut. Objects and nested lists are masked as a whole."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, dict):
         return MASK
     if isinstance(value, list):
-        return [masked(part) for part in value[:_SHOWN_PARTS_MAX]]
+        return [MASK if isinstance(part, list) else masked(part) for part in value[:_SHOWN_PARTS_MAX]]
     text = _TELLING.sub(MASK, str(value))
     if isinstance(value, int) and text == str(value):
         return value

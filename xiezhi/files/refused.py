@@ -21,7 +21,8 @@ class RefusedRecords:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
             raise ConfigurationError(f"cannot write refused records to {path}: {error.strerror}") from error
-        self._file = os.fdopen(descriptor, "w", encoding="utf-8")
+        # Half a surrogate pair is in JSON, but not in UTF-8: it is written as the escape that it came as.
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
 
     def __enter__(self) -> RefusedRecords:
         return self

@@ -197,6 +197,7 @@ def test_a_table_and_a_mapping_that_do_not_fit_are_told_before_the_first_row() -
         ("x" * 300, "x" * 200 + "…"),
         (f"证{IDENTITY}号", "证***号"),
         (["6222021234567890123"], ["***"]),
+        (["a", ["b"]], ["a", "***"]),
         ({"a": 1}, "***"),
         ("CN-USCC-11000000000000001Y", "CN-USCC-11000000000000001Y"),
     ],
@@ -218,6 +219,18 @@ def test_refused_records_are_json_lines_for_the_owner_alone(tmp_path: Path) -> N
         "row": {"a": "b"},
     }
     assert file.count == 1
+
+
+def test_half_a_character_is_refused_and_written_as_the_escape_that_it_came_as(tmp_path: Path) -> None:
+    refusal = refused(payment(record_id="pay-\ud800"))
+    with RefusedRecords(tmp_path / "x") as file:
+        file.write(refusal)
+    assert json.loads((tmp_path / "x").read_bytes())["record_id"] == "pay-\ud800"
+
+
+def test_lists_in_lists_that_json_can_still_read_are_refused() -> None:
+    nested = "[" * 700 + "]" * 700
+    assert refused(f'{{"record_id": {nested}}}').row == {"record_id": ["***"]}
 
 
 def test_without_refusals_no_file_stays(tmp_path: Path) -> None:
