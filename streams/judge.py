@@ -369,6 +369,16 @@ class Judge:
         """
         return max(key.position, self._bearing.get(join_name, -1), last_said)
 
+    def _beyond(self, known: Said | None, position: int) -> int | None:
+        """Where a statement takes effect: `position`, unless the one known has it, since nobody hears a second there.
+
+        Judges with the same code say the same at the same position. What others said there is answered at the last
+        record read, which bears on every key in so far as the answer takes it into account; None: not even there yet.
+        """
+        if known is None or known.position < position:
+            return position
+        return self._reached if known.position < self._reached else None
+
     def _must_wait(self, last_said: int) -> bool:
         """More was said about a key than has been read here: silence until that is reached."""
         return last_said > self._reached
@@ -381,7 +391,10 @@ class Judge:
             state = "changed" if known is not None and known.stands else "raised"
             evidence = tuple(one.as_reference() for one in proposal.evidence)
             body = {"content": proposal.content, "evidence": evidence}
-            said = Said(proposal.kind, proposal.owner, position, proposal.digest, json.dumps(body))
+            at = self._beyond(known, position)
+            if at is None:
+                continue
+            said = Said(proposal.kind, proposal.owner, at, proposal.digest, json.dumps(body))
             yield self._say(
                 view, key, proposal.id, said, _Body(state, proposal.digest, proposal.content, evidence)
             )
@@ -389,8 +402,11 @@ class Judge:
     def _withdraw(self, view: str, key: _Key, position: int, result: Evaluation) -> Iterable[Output]:
         for output_id, known in list(key.said.items()):
             if known.stands and output_id not in result.proposals and known.owner not in result.failed:
+                at = self._beyond(known, position)
+                if at is None:
+                    continue
                 body = json.loads(known.content)
-                said = Said(known.kind, known.owner, position, "", "")
+                said = Said(known.kind, known.owner, at, "", "")
                 taken_back = _Body("withdrawn", known.digest, body["content"], tuple(body["evidence"]))
                 yield self._say(view, key, output_id, said, taken_back)
 

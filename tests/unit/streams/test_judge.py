@@ -331,6 +331,30 @@ def test_a_stale_statement_of_a_zombie_is_taken_back(desk: Desk, log: FactLog) -
     assert (withdrawn.id, withdrawn.state, withdrawn.said.position) == (said.id, "withdrawn", at(log.last()))
 
 
+@pytest.mark.parametrize(("digest", "answer"), [("", "raised"), ("ab" * 32, "changed")])
+def test_what_others_said_is_answered_beyond_their_position(
+    desk: Desk, log: FactLog, digest: str, answer: str
+) -> None:
+    """As when judges with other code spoke. Consumers pass over what is not beyond the position that they hold."""
+    output_id, view, said = said_by(only(desk.read(log.file(ORDER, "o1", order("a", 101)))))
+    foreign = replace(said, position=said.position + 1, digest=digest)
+    desk.read([log.tick(START_MS)])
+    assert desk.judge.adopt(output_id, view, foreign)
+    assert desk.judge.evaluate() == [], "the position of the last record read is taken"
+    desk.read([*log.file(ORDER, "o2", order("b", 1)), log.tick(START_MS + 1)])
+    desk.judge.adopt(output_id, view, replace(foreign, position=foreign.position + 1))
+    answered = only(desk.judge.evaluate())
+    assert (answered.state, answered.said.position) == (answer, at(log.last()))
+
+
+def test_a_forged_alert_is_withdrawn_beyond_its_position(desk: Desk, log: FactLog) -> None:
+    _, view, said = said_by(only(desk.read(log.file(ORDER, "o1", order("a", 101)))))
+    desk.read([*log.file(ORDER, "o2", order("b", 1)), *log.file(ORDER, "o3", order("c", 1))])
+    assert desk.judge.adopt("f" * 32, view, replace(said, position=at(log.last() - 1)))
+    withdrawn = only(desk.judge.evaluate())
+    assert (withdrawn.id, withdrawn.state, withdrawn.said.position) == ("f" * 32, "withdrawn", at(log.last()))
+
+
 def test_a_statement_older_than_the_one_known_is_ignored(desk: Desk, log: FactLog) -> None:
     raised = only(desk.read(log.file(ORDER, "o1", order("a", 101))))
     withdrawn = only(desk.read(log.file(ORDER, "o1", None, version=1)))
