@@ -84,7 +84,9 @@ def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
         raise BadRecordError("malformed_header", f"the header {SAID_HEADER} is not one: {error}") from error
     kind = OutputKind.ALERT if raw.topic == ALERT.topic else OutputKind.RELATION
     said = Said(kind, owner, position, digest, "")
-    if digest and raw.value is not None:
+    if digest:
+        if raw.value is None:
+            raise BadRecordError("null_value", "a statement that stands has a value")
         value = _decoded(raw.topic, raw.value, decode)
         evidence = value.pop("evidence")
         for added in ("record_id", "state", "content_digest", "position", "times"):

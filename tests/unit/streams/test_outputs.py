@@ -208,6 +208,14 @@ def test_a_statement_that_cannot_be_decoded_is_a_bad_record(codec: Codec, value:
         read_output(replace(raw, value=value), codec.decode_as)
 
 
+@pytest.mark.parametrize("kind", OutputKind)
+def test_a_statement_that_stands_without_a_value_is_a_bad_record(codec: Codec, kind: OutputKind) -> None:
+    """There would be nothing to repeat when it is taken back."""
+    with pytest.raises(BadRecordError) as caught:
+        read_output(replace(on_the_log(codec, output(kind)), value=None), codec.decode_as)
+    assert caught.value.reason == "null_value"
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("jurisdiction", "the county"), ("evidence", [{"occurred_ms": 2**62}])]
 )
