@@ -126,6 +126,8 @@ class Follower:
         core = assigned.core
         assert isinstance(core, JudgeCore)
         for topic in OUTPUTS:
+            if assigned.revoked:
+                return  # its store is closed
             with LogReader(self._settings.bootstrap_servers) as log:
                 chunks = log.read(topic, assigned.partition, core.outputs_read(topic))
                 while not assigned.revoked and (chunk := await asyncio.to_thread(next, chunks, None)):

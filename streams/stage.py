@@ -104,6 +104,7 @@ class Stage:
         self._fingerprint = fingerprint
         self.subjects: Sequence[str] = ()
         self._partitions: dict[tuple[str, int], Assigned] = {}
+        self._rebalances = 0
         self._schemas: set[bytes] = set()
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
@@ -198,6 +199,7 @@ class Stage:
             assigned.revoked = True
             assigned.core.store.close()
         self._partitions.clear()
+        self._rebalances += 1
 
     def assigned(self, topic: str) -> list[Assigned]:
         """The partitions of `topic` that are open here."""
@@ -223,10 +225,15 @@ class Stage:
 
     async def _open(self, topic: str, partition: int) -> Assigned:
         """Open the store, restore up to the committed offset, then let the stage get ready."""
+        rebalances = self._rebalances
         await self._writers_known()
         log = await asyncio.to_thread(self._look, topic, partition)
         store = self._open_store(topic, partition, log)
         assigned = Assigned(topic, partition, self.open_core(topic, partition, store), store.next_offset)
+        if rebalances != self._rebalances:  # the partition was revoked while we looked: it may be another's now
+            assigned.revoked = True
+            store.close()
+            return assigned
         self._partitions[topic, partition] = assigned
         if log.committed > assigned.next_offset:
             logger.info("%s/%s: restoring %s to %s", topic, partition, assigned.next_offset, log.committed)
