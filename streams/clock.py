@@ -79,14 +79,18 @@ class Clock:
     def step(self) -> None:
         """Broadcast what is due: new activations, then a tick. Raises DeliveryError; nothing half-sent is forgotten."""
         latest: dict[bytes, RawRecord] = {}
-        for chunk in self._log.read(ACTIVATION, 0, self._next_activation):
+        next_activation = self._next_activation
+        for chunk in self._log.read(ACTIVATION, 0, next_activation):
             for raw in chunk:
                 latest[raw.key or b""] = raw
-                self._next_activation = raw.offset + 1
+                next_activation = raw.offset + 1
         for raw in sorted(latest.values(), key=lambda one: one.offset):
             if raw.value is not None:
                 sequence = [(SEQUENCE_HEADER, b"%d" % raw.offset)]
                 self._broadcast(ACTIVATION_KEY, raw.value, sequence)
+        self._next_activation = (
+            next_activation  # not before: a broker that is away in between makes us start over
+        )
         now = self._clock()
         if now >= self._next_tick_ms:
             self._broadcast(TICK_KEY, json.dumps({"now_ms": self._watermark.read()}).encode(), [])

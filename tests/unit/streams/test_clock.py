@@ -1,0 +1,93 @@
+"""The clock broadcasts what is due, and starts over when the broker was away in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from streams.clock import Clock
+from streams.facts import ACTIVATION_KEY, TICK_KEY
+from xiezhi.contracts.naming import ACTIVATION
+from xiezhi.errors import BrokerUnavailableError
+from xiezhi.log import RawRecord
+from xiezhi.settings import Settings
+
+RULES = (b"C01", b"C03", b"P12")
+
+
+class Log:
+    """Three activations; the broker is away when asked for partitions after `answers` answers, once."""
+
+    def __init__(self, answers: int) -> None:
+        self._answers = answers
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[list[RawRecord]]:
+        if start < len(RULES):
+            yield [
+                RawRecord(ACTIVATION, 0, offset, 0, rule_id, b"activation of " + rule_id)
+                for offset, rule_id in enumerate(RULES)
+                if offset >= start
+            ]
+
+    def partitions(self, topic: str) -> int:
+        self._answers -= 1
+        if self._answers == -1:
+            raise BrokerUnavailableError("away")
+        return 2
+
+
+class Producer:
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, bytes, int]] = []
+
+    def produce(self, topic: str, *, key: bytes, value: bytes, partition: int, **_: Any) -> None:
+        self.sent.append((key, value, partition))
+
+    def flush(self, timeout_s: float) -> int:
+        return 0
+
+
+class Watermark:
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def read(self) -> int:
+        self.looks += 1
+        return 1_000 * self.looks
+
+
+def clock(answers: int = 99) -> tuple[Clock, Producer]:
+    producer = Producer()
+    settings = Settings(tick_interval_s=3600.0)
+    return Clock(settings, Log(answers), Watermark(), producer, lambda: 5_000), producer  # type: ignore[arg-type]
+
+
+def activations(producer: Producer) -> set[tuple[bytes, int]]:
+    return {(value, partition) for key, value, partition in producer.sent if key == ACTIVATION_KEY}
+
+
+EVERYWHERE = {(b"activation of " + rule_id, partition) for rule_id in RULES for partition in (0, 1)}
+
+
+def test_activations_and_a_tick_go_to_every_partition_once() -> None:
+    one, producer = clock()
+    for _ in range(3):
+        one.step()
+    assert activations(producer) == EVERYWHERE
+    assert len(producer.sent) == len(EVERYWHERE) + 2
+    assert [(json.loads(value), at) for key, value, at in producer.sent if key == TICK_KEY] == [
+        ({"now_ms": 1_000}, 0),
+        ({"now_ms": 1_000}, 1),
+    ]
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2])
+def test_no_activation_is_forgotten_when_the_broker_is_away_between_two(answers: int) -> None:
+    one, producer = clock(answers)
+    with pytest.raises(BrokerUnavailableError):
+        one.step()
+    one.step()
+    assert activations(producer) == EVERYWHERE
