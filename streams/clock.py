@@ -1,8 +1,9 @@
 """The clock: puts time and rule activations into the log, on every fact partition.
 
 Ticks are the only `now` a judge knows, so that a replay sees the same one. A tick does not say what a wall clock shows
-but a low watermark: the instant up to which everything that was ingested has been routed and judged. So a settle time
-or a deadline never runs out while the record that would excuse somebody is still on its way through the bus.
+but a low watermark: the instant up to which everything that was ingested has been routed and judged, and every relation
+that came of it, too. So a settle time or a deadline never runs out while the record that would excuse somebody is still
+on its way through the bus.
 
 Activations are copied from their own topic, with their offset there, so that repeats and a second clock change nothing.
 On start the last activation of every rule is sent again.
@@ -14,7 +15,9 @@ import json
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Producer
@@ -33,29 +36,56 @@ logger = logging.getLogger(__name__)
 #: How soon an activation is broadcast after it was published.
 LOOK_INTERVAL_S = 0.5
 FLUSH_TIMEOUT_S = 60.0
+#: The longest chain of relations that rest on one another, as the joins allow: six of control, one to the bid, one for
+#: the violation. A tick must not be ahead of the last of them.
+RELATION_HOPS_MAX = 8
+
+
+Place = tuple[str, str, int]  # group, topic, partition
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """Where every partition ended when it was taken."""
+
+    taken_ms: int
+    ends: Mapping[Place, int]
+
+    @property
+    def relations(self) -> Mapping[Place, int]:
+        return {place: end for place, end in self.ends.items() if place[1] == RELATION}
 
 
 class LowWatermark:
-    """The instant up to which everything ingested has passed the groups that `lags` watches.
+    """The instant up to which everything ingested has passed the groups that `lags` watches, with all that came of it.
 
-    A snapshot of all ends is reached once every group has committed up to it; then a new one is taken. `clock` and
-    the brokers are taken to agree on time to within the shortest settle time in use.
+    A snapshot of all ends is reached once every group has committed up to it; then a new one is taken. What was
+    ingested before a snapshot is routed when it is reached, and judged when the next one is. If no relation was said
+    from the one until then, nothing came of it that is still on its way. While relations keep being said, it is as many
+    snapshots as the longest chain of relations takes, two for each. `clock` and the brokers are taken to agree on time
+    to within the shortest settle time in use.
     """
 
     def __init__(self, lags: Lags, clock: Callable[[], int]) -> None:
         self._lags, self._clock = lags, clock
-        self._ends: dict[tuple[str, str, int], int] = {}
-        self._taken_ms = self._reached_ms = 0
+        self._snapshots: deque[_Snapshot] = deque(maxlen=2 * RELATION_HOPS_MAX + 3)
+        self._passed_ms = 0
 
     def read(self) -> int:
-        """Look once; milliseconds since 1970 UTC, 0 before the first snapshot is reached."""
+        """Look once; milliseconds since 1970 UTC, 0 before the first instant has passed."""
         looked_ms = self._clock()
         now = {(one.group, one.topic, one.partition): one for one in self._lags.read()}
-        if all(place in now and now[place].committed >= end for place, end in self._ends.items()):
-            self._reached_ms = self._taken_ms
-            self._taken_ms = looked_ms
-            self._ends = {place: one.end for place, one in now.items()}
-        return self._reached_ms
+        before = self._snapshots[-1].ends if self._snapshots else {}
+        if all(place in now and now[place].committed >= end for place, end in before.items()):
+            self._snapshots.append(_Snapshot(looked_ms, {place: one.end for place, one in now.items()}))
+            self._passed_ms = max(self._passed_ms, self._newly_passed_ms())
+        return self._passed_ms
+
+    def _newly_passed_ms(self) -> int:
+        taken = self._snapshots
+        if len(taken) >= 3 and taken[-3].relations == taken[-1].relations:
+            return taken[-3].taken_ms
+        return taken[0].taken_ms if len(taken) == taken.maxlen else 0
 
 
 class Clock:
@@ -91,9 +121,9 @@ class Clock:
         self._next_activation = (
             next_activation  # not before: a broker that is away in between makes us start over
         )
-        now = self._clock()
+        now, passed_ms = self._clock(), self._watermark.read()
         if now >= self._next_tick_ms:
-            self._broadcast(TICK_KEY, json.dumps({"now_ms": self._watermark.read()}).encode(), [])
+            self._broadcast(TICK_KEY, json.dumps({"now_ms": passed_ms}).encode(), [])
             self._next_tick_ms = now - now % self._interval_ms + self._interval_ms
         self._deliver()
 

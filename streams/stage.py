@@ -230,7 +230,9 @@ class Stage:
         log = await asyncio.to_thread(self._look, topic, partition)
         store = self._open_store(topic, partition, log)
         assigned = Assigned(topic, partition, self.open_core(topic, partition, store), store.next_offset)
-        if rebalances != self._rebalances:  # the partition was revoked while we looked: it may be another's now
+        if (
+            rebalances != self._rebalances
+        ):  # the partition was revoked while we looked: it may be another's now
             assigned.revoked = True
             store.close()
             return assigned
