@@ -31,6 +31,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
     _fetched_at = 0.0
     _fetched_records = LARGE_FETCH_RECORDS
 
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust offers it with transactions of its own only. Departments may use them: what they aborted was never said.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Mapping[Any, list[ConsumerRecord]]:
         if self._fetched_records < LARGE_FETCH_RECORDS:
             await asyncio.sleep(max(0.0, self._fetched_at + PACE_S - monotonic()))

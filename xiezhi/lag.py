@@ -10,17 +10,21 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from xiezhi.errors import BrokerUnavailableError, XiezhiError
+from xiezhi.errors import BrokerUnavailableError, DeliveryError, XiezhiError
+from xiezhi.log import LogReader
 
 #: Between two looks; ticks and commits move offsets about twice a second.
 LOOK_INTERVAL_S = 0.4
 TIMEOUT_S = 10.0
+#: Looks without a commit after which it is checked whether there is any record left to commit, then ever less often.
+STALLED_LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +42,36 @@ class PartitionLag:
         return max(0, self.end - self.committed)
 
 
+@dataclass(slots=True)
+class _Tail:
+    """What a group has not committed of a partition, and for how many looks it has been that."""
+
+    committed: int
+    end: int
+    looks: int = 0
+    is_empty: bool = False
+
+
 class Lags:
-    """Reads the lag of consumer groups: `groups` maps each to the topics it must read."""
+    """Reads the lag of consumer groups: `groups` maps each to the topics it must read.
+
+    The marker of a transaction takes an offset, and so do records that were aborted; nobody commits them. Behind the
+    last record, they count as read.
+    """
 
     def __init__(self, bootstrap_servers: str, groups: Mapping[str, Sequence[str]]) -> None:
         self._bootstrap_servers, self._groups = bootstrap_servers, groups
         self._admin = self._connect()
+        self._tails: dict[tuple[str, str, int], _Tail] = {}
 
     def read(self) -> tuple[PartitionLag, ...]:
         """One look at all groups. Raises BrokerUnavailableError."""
         try:
             ends = self._ends()
             return tuple(
-                PartitionLag(group, topic, partition, committed.get((topic, partition), 0), end)
+                self._past_markers(
+                    PartitionLag(group, topic, partition, committed.get((topic, partition), 0), end)
+                )
                 for group, topics in self._groups.items()
                 for committed in (self._committed(group),)
                 for (topic, partition), end in sorted(ends.items())
@@ -83,6 +104,25 @@ class Lags:
                 )
             before = now
             time.sleep(LOOK_INTERVAL_S)
+
+    def _past_markers(self, lag: PartitionLag) -> PartitionLag:
+        place = (lag.group, lag.topic, lag.partition)
+        tail = self._tails.get(place)
+        if tail is None or (tail.committed, tail.end) != (lag.committed, lag.end):
+            tail = self._tails[place] = _Tail(lag.committed, lag.end)
+        tail.looks += 1
+        is_due = tail.looks >= STALLED_LOOKS and tail.looks & (tail.looks - 1) == 0
+        if lag.records and is_due and not tail.is_empty:
+            tail.is_empty = self._holds_no_record(lag)
+        return replace(lag, committed=lag.end) if tail.is_empty else lag
+
+    def _holds_no_record(self, lag: PartitionLag) -> bool:
+        with LogReader(self._bootstrap_servers) as log:
+            try:
+                with closing(log.read(lag.topic, lag.partition, lag.committed, lag.end)) as chunks:
+                    return next(chunks, None) is None
+            except DeliveryError:
+                return False  # a transaction is still open, say
 
     def _connect(self) -> AdminClient:
         return AdminClient(

@@ -6,7 +6,7 @@ For whoever restores state, checks, or computes in batch. Live consumption goes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 from types import TracebackType
@@ -76,6 +76,7 @@ class LogReader:
                 "group.id": "xiezhi-log-reader",  # required by the client, never joined or committed to
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                "enable.partition.eof": True,  # where there is no record any more, only markers of transactions
                 "fetch.wait.max.ms": 20,
                 "reconnect.backoff.ms": 500,
                 **options,
@@ -106,12 +107,14 @@ class LogReader:
 
     def read(
         self, topic: str, partition: int, start: int, end: int | None = None
-    ) -> Iterator[list[RawRecord]]:
+    ) -> Generator[list[RawRecord], None, None]:
         """Chunks of records from `start` up to `end` (exclusive; None: the end as of now), in offset order.
 
-        Raises DeliveryError when records in the range can no longer be read: nothing is skipped silently.
+        Offsets that hold no record are passed over: the markers of transactions, and what was aborted. Raises
+        DeliveryError when records in the range can no longer or not yet be read: nothing is skipped silently.
         """
         low, high = self.range(topic, partition)
+        is_open = end is None
         end = high if end is None else end
         if start >= end:
             return
@@ -121,23 +124,33 @@ class LogReader:
         position = start
         try:
             while position < end:
-                chunk = [record for record in self._chunk() if record.offset < end]
-                if not chunk:
-                    raise DeliveryError(
-                        f"{topic}/{partition}: no records from offset {position} for {TIMEOUT_S} s"
-                    )
-                position = chunk[-1].offset + 1
-                yield chunk
+                found, position = self._chunk(f"{topic}/{partition}", position)
+                chunk = [record for record in found if record.offset < end]
+                if chunk:
+                    yield chunk
+                if not found and position < end:
+                    if is_open:
+                        return  # what follows belongs to a transaction that is still open
+                    raise DeliveryError(f"{topic}/{partition}: {position} to {end} cannot be read yet")
         finally:
             self._consumer.unassign()
 
-    def _chunk(self) -> list[RawRecord]:
+    def _chunk(self, place: str, position: int) -> tuple[list[RawRecord], int]:
+        """(records, the offset up to which there are no others); no records at the end of what can be read."""
         first = self._consumer.poll(TIMEOUT_S)
-        messages = [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS - 1, 0.05)]
-        for message in messages:
-            if message.error() is not None:
-                raise DeliveryError(f"reading the log failed: {message.error()}")
-        return [RawRecord.from_message(message) for message in messages]
+        if first is None:
+            raise DeliveryError(f"{place}: no records from offset {position} for {TIMEOUT_S} s")
+        records = []
+        for message in [first, *self._consumer.consume(CHUNK_RECORDS - 1, 0.05)]:
+            error = message.error()
+            if error is None:
+                records.append(RawRecord.from_message(message))
+                position = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                position = max(position, message.offset())
+            else:
+                raise DeliveryError(f"reading the log failed: {error}")
+        return records, position
 
     def _unavailable(self) -> BrokerUnavailableError:
         return BrokerUnavailableError(
