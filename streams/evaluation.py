@@ -29,6 +29,10 @@ from streams.kernel import (
 )
 from xiezhi.contracts.naming import RELATION
 
+#: Alerts and relations must fit into one message, of 8 MiB at most (`xiezhi.topics`); some of it is for the headers.
+OUTPUT_BYTES_MAX = 7 * 2**20
+#: What one piece of evidence takes besides what its digest is made of: address, times, trace context.
+_ADDRESS_BYTES = 160
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -257,7 +261,12 @@ def _proposal(
         )
     )
     proven = [(e.record_type, e.record_id, e.version, e.event_id, e.digest, e.fields) for e in ordered]
-    digest = hashlib.sha256(canonical([content, proven]).encode()).hexdigest()
+    body = canonical([content, proven]).encode()
+    size = len(body) + len(ordered) * _ADDRESS_BYTES
+    _require(
+        size <= OUTPUT_BYTES_MAX, f"no more evidence than fits into one message, {OUTPUT_BYTES_MAX} bytes"
+    )
+    digest = hashlib.sha256(body).hexdigest()
     return Proposal(output_id, kind, owner, content, digest, ordered)
 
 

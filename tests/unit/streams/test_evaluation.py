@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.cards import Card
-from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
+from streams.evaluation import (
+    OUTPUT_BYTES_MAX,
+    ActiveRule,
+    Evaluation,
+    OutputKind,
+    Proposal,
+    evaluate_view,
+)
 from streams.kernel import (
     Derivation,
     Derived,
@@ -27,7 +35,10 @@ from streams.kernel import (
     View,
 )
 from tests.faults.model.world import JURISDICTION, ORDER, START_MS, card
+from xiezhi.codec import Codec
+from xiezhi.contracts.bus import ALERT
 from xiezhi.contracts.naming import RELATION
+from xiezhi.registry import InMemoryRegistry
 
 NOW_MS = START_MS + 1_000_000
 
@@ -249,6 +260,36 @@ def test_a_hit_that_no_alert_could_carry_is_the_rule_s_failure(finding: Finding,
     evaluation = evaluated(finding)
     assert evaluation.proposals == {}
     assert says in evaluation.failed["SUM"]
+
+
+def test_more_evidence_than_fits_into_a_message_is_the_rule_s_failure() -> None:
+    """The broker would refuse it, and the judge that sends it would never get past that record."""
+
+    def resting_on(records: int) -> Finding:
+        trace = f"00-{'1' * 32}-{'2' * 16}-01"
+        every = [replace(statement(f"{number:036d}"), traceparent=trace) for number in range(records)]
+        return hit(*every)
+
+    codec, settled = Codec(_registry()), only(evaluated(resting_on(20_000)))
+    value = {
+        **settled.content,
+        "record_id": settled.id,
+        "state": "raised",
+        "content_digest": settled.digest,
+        "position": 1,
+        "times": {"occurred_ms": 1, "ingested_ms": 1, "judged_ms": 1},
+        "evidence": [one.as_reference() for one in settled.evidence],
+    }
+    assert len(codec.encode(ALERT.subject, value)) < OUTPUT_BYTES_MAX
+    evaluation = evaluated(resting_on(40_000))
+    assert evaluation.proposals == {}
+    assert "one message" in evaluation.failed["SUM"]
+
+
+def _registry() -> InMemoryRegistry:
+    registry = InMemoryRegistry()
+    registry.register(ALERT.subject, json.dumps(ALERT.schema))
+    return registry
 
 
 def test_two_findings_about_one_subject_are_the_rule_s_failure() -> None:
