@@ -49,6 +49,8 @@ SETTLE_TIMEOUT_S = 240.0
 #: Alerts printed one by one; the rest are counted, so that a terminal stays readable.
 ALERTS_SHOWN_MAX = 25
 PROGRESS_EVERY_S = 2.0
+#: What the clock may have put into the two fact partitions since the last look: ticks are nobody's backlog.
+TICK_RECORDS = 4
 
 NEXT = """
 What to try next (the alerts stay under {home}; nothing runs any more):  接下来可以试试：
@@ -80,6 +82,7 @@ def demo(seed: int, records: int, home: Path) -> None:
         "獬豸 Xiezhi demo · synthetic data only 仅合成数据 · 示其疑，不断其罪 suspicions, never verdicts"
     )
     stack = LocalStack(StackSettings(home.absolute() / "stack", _free_ports(), LocalSettings()), click.echo)
+    click.echo("starting the broker and the registry 启动消息总线与注册中心 …")
     try:
         with stack:
             run = _Run(stack, stack.settings(tick_interval_s=TICK_INTERVAL_S, partitions=2), begun)
@@ -100,6 +103,7 @@ class _Run:
         self._stack, self._settings, self._begun = stack, settings, begun
         self._seq = self._shown = 0
         self._said_at = 0.0
+        self._said = ""
         self._store: AlertStore | None = None
         self._codec = Codec(ConfluentRegistry(settings.registry_url))
         self.an_alert = ""
@@ -128,7 +132,7 @@ class _Run:
         self._stack.start_services(load_project().services, self._settings, root)
         self._say("router, clock, judge and alert store started 服务已启动")
         lags = Lags(self._settings.bootstrap_servers, groups(self._settings))
-        lags.wait_until_quiet(SETTLE_TIMEOUT_S, self._look)
+        lags.wait_until_quiet(SETTLE_TIMEOUT_S, lambda _: self._stack.watch())
 
     def _publish(self, publications: Iterable[Publication]) -> None:
         """In a thread, so that alerts can be shown as they come."""
@@ -163,7 +167,12 @@ class _Run:
             behind = dict.fromkeys(groups(self._settings), 0)
             for lag in lags:
                 behind[lag.group] += lag.records
-            self._say("behind 积压: " + ", ".join(f"{group} {count}" for group, count in behind.items()))
+            said = "behind 积压: " + ", ".join(f"{group} {count}" for group, count in behind.items())
+            if sum(behind.values()) <= TICK_RECORDS:
+                said = "nothing is on its way; waiting for settle times 已无积压，等待静置时间 …"
+            if said != self._said:
+                self._said = said
+                self._say(said)
 
     def _show_alerts(self) -> None:
         if self._store is None:
