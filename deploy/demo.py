@@ -58,7 +58,7 @@ What to try next (the alerts stay under {home}; nothing runs any more):  接下�
   export XIEZHI_DATA_DIR={home}
   .venv/bin/xiezhi alerts list --severity red
   .venv/bin/xiezhi alerts show {alert}
-  .venv/bin/xiezhi up          # the same data, live; in another terminal:
+  .venv/bin/xiezhi up          # the same data, live; in another terminal, after the same export:
   .venv/bin/xiezhi alerts follow --cursor me --from-start
   .venv/bin/xiezhi contracts list
   .venv/bin/xiezhi rules list

@@ -193,9 +193,9 @@ class Judge:
         """Leave the touched keys for the next `evaluate`, durably with the current batch: a judge that dies before it
         would otherwise never set their timers, nor take back what a zombie said about them."""
         for view in self._dirty:
-            self._write_meta(
-                view, self._key(view)
-            )  # so that the view may leave the cache before it is evaluated
+            key = self._cache.get(view)  # no other view has changed in memory
+            if key is not None:
+                self._write_meta(view, key)  # so that it may leave the cache before it is evaluated
             if view not in self._postponed:
                 self.store.put(_UNJUDGED, view.encode(), b"")
         self._postponed.update(self._dirty)
@@ -329,6 +329,8 @@ class Judge:
     def evaluate(self) -> list[Output]:
         """Evaluate every touched key once and return what changed."""
         outputs: list[Output] = []
+        if len(self._dirty) > self._judging.views_cached_max:
+            self.postpone()  # an activation bears on every key: not all of them at once in memory
         for view in self._dirty:
             outputs += self._evaluate(view)
         for view in self._postponed:

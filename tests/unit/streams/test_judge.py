@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
-from streams.judge import Output, position_of
+from streams.judge import Judge, Output, position_of
 from streams.kernel import Finding, Input, Join, Parameters, Rule, View
 from tests.faults.model.desk import GENERATION, Desk, FactLog, said_by, states
 from tests.faults.model.world import (
@@ -542,6 +543,29 @@ def test_the_size_of_the_cache_makes_no_difference(log: FactLog, cached: int) ->
     roomy_again = Desk()
     roomy_again.restore(log.records)
     assert _in_order(hurried.judge.evaluate()) == _in_order(roomy_again.judge.evaluate())
+
+
+@pytest.mark.parametrize("restores", [False, True])
+def test_an_activation_does_not_bring_all_views_into_memory(
+    log: FactLog, monkeypatch: pytest.MonkeyPatch, restores: bool
+) -> None:
+    log.activate_all()
+    for number in range(60):
+        log.file(ORDER, f"o{number}", order(f"a{number}", 101))
+    desk, held, load = Desk(cached=10), list[int](), Judge._load
+    desk.read(log.records)
+
+    def counting(judge: Judge, view: str) -> Any:
+        held.append(len(judge._cache))
+        return load(judge, view)
+
+    monkeypatch.setattr(Judge, "_load", counting)
+    off = [log.activate(card("SUM"), sequence=9, enabled=False)]
+    if restores:
+        desk.restore(off)
+    assert states(desk.read([] if restores else off)) == [("SUM", "withdrawn")] * 60
+    assert len(held) >= 60 - 10
+    assert max(held) <= 10 + 1
 
 
 def test_batches_that_are_sealed_but_not_committed_count(log: FactLog) -> None:
