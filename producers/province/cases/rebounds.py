@@ -53,9 +53,9 @@ def sent_back(scene: Scene) -> None:
     """Closed and paid early again; decisive: the report was returned, and accepted only after that payment."""
     reported = report(scene, _find(scene), day=25)
     decided = decide(scene, reported, "returned" if scene.innocent else "accepted", day=_CLOSED)
-    _pay_early(scene)
+    _pay_early(scene, paid=_CLOSED + 5)
     if scene.innocent:
-        decide(scene, decided, "accepted", day=_RECURS + 25)
+        decide(scene, decided, "accepted", day=_CLOSED + 8)
 
 
 def other_unit(scene: Scene) -> None:
