@@ -76,7 +76,7 @@ def demo(seed: int, records: int, home: Path) -> None:
     """Run the demonstration; exit 0 only if everything planted was found and nothing else."""
     begun = time.monotonic()
     shutil.rmtree(home, ignore_errors=True)
-    province = generate(seed, records, until_ms=min(time.time_ns() // 1_000_000, _end_of_calendar_ms()))
+    province = generate(seed, records, until_ms=min(time.time_ns() // 1_000_000, end_of_calendar_ms()))
     home.mkdir(parents=True, exist_ok=True)
     write_labels(home / "labels.jsonl", province.labels)
     click.echo(
@@ -218,7 +218,7 @@ class _Run:
         click.echo(f"[{time.monotonic() - self._begun:5.1f} s] {text}")
 
 
-def _end_of_calendar_ms() -> int:
+def end_of_calendar_ms() -> int:
     """Where the calendar of working days ends: about deadlines beyond it no rule speaks, whatever was planted."""
     calendar = WorkingDays.from_value(content(CN, SiteDays())[""])
     return start_of(calendar.known_until)
