@@ -34,7 +34,7 @@ from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
 
-PACK = "cn"
+PACK = "drill"
 FLUSH_TIMEOUT_S = 120.0
 #: The closing tick lies so far ahead that every settle time has run out.
 SETTLED_MS = 3_600_000

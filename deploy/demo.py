@@ -30,6 +30,9 @@ from producers.province.publication import Publication
 from producers.province.publishing import paced, publish_all
 from schemas.catalogue import CONTRACTS
 from streams import history
+from streams.calendars import CN, SiteDays, content
+from streams.rules.days import start_of
+from streams.rules.working_days import WorkingDays
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
 from xiezhi.errors import XiezhiError
@@ -42,7 +45,7 @@ from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
 HOME = Path(".xiezhi/demo")
-PACK = "cn"
+PACK = "drill"
 TICK_INTERVAL_S = 2.0
 RECORDS_PER_S = 1_500.0
 SETTLE_TIMEOUT_S = 240.0
@@ -75,7 +78,7 @@ def demo(seed: int, records: int, home: Path) -> None:
     """Run the demonstration; exit 0 only if everything planted was found and nothing else."""
     begun = time.monotonic()
     shutil.rmtree(home, ignore_errors=True)
-    province = generate(seed, records, until_ms=time.time_ns() // 1_000_000)
+    province = generate(seed, records, until_ms=min(time.time_ns() // 1_000_000, end_of_calendar_ms()))
     home.mkdir(parents=True, exist_ok=True)
     write_labels(home / "labels.jsonl", province.labels)
     click.echo(
@@ -222,6 +225,12 @@ class _Run:
 
     def _say(self, text: str) -> None:
         click.echo(f"[{time.monotonic() - self._begun:5.1f} s] {text}")
+
+
+def end_of_calendar_ms() -> int:
+    """Where the calendar of working days ends: about deadlines beyond it no rule speaks, whatever was planted."""
+    calendar = WorkingDays.from_value(content(CN, SiteDays())[""])
+    return start_of(calendar.known_until)
 
 
 def _free_ports() -> Ports:

@@ -17,8 +17,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streams import joins
+from streams.calendars import SiteDays, content
 from streams.kernel import Finding, Outcome, Parameters, Tier
 from streams.rule_code import code_hash
+from streams.rules.working_days import NAME, WorkingDays, is_calendar, summary
 from streams.wording import Language, written
 from xiezhi.errors import ConfigurationError
 
@@ -56,6 +58,19 @@ class Setting(Part):
     value: Any
     since: date | None = None
     jurisdiction: Annotated[str, Field(pattern=r"^[0-9]{0,12}$")] = ""
+
+    @model_validator(mode="after")
+    def _calendar_can_be_read(self) -> Self:
+        self.read()
+        return self
+
+    def read(self) -> Any:
+        """The value as rules get it: a calendar as WorkingDays, anything else as it is."""
+        return WorkingDays.from_value(self.value) if is_calendar(self.value) else self.value
+
+    def quoted(self) -> Any:
+        """The value as an alert quotes it: of a calendar a summary, since its days would fill pages."""
+        return summary(self.value) if is_calendar(self.value) else self.value
 
 
 class Parameter(Part):
@@ -140,12 +155,15 @@ def render(card: Card, finding: Finding, lang: Language) -> str:
         ) from error
 
 
-def load_pack(name: str) -> tuple[Card, ...]:
-    """The cards of a pack, by id: exactly one for every rule of the joins. Raises ConfigurationError."""
+def load_pack(name: str, site: SiteDays | None = None) -> tuple[Card, ...]:
+    """The cards of a pack, by id: exactly one for every rule of the joins. Raises ConfigurationError.
+
+    Calendars that parameters name become their days here, with those of the `site` laid over them.
+    """
     merged = _merged_pack(name)
     offset = merged.get("utc_offset_minutes", 0)
     cards = [
-        _card(name, rule_id, {"utc_offset_minutes": offset, **body})
+        _card(name, rule_id, {"utc_offset_minutes": offset, **_with_days(body, site or SiteDays())})
         for rule_id, body in merged["cards"].items()
     ]
     ruled = {rule.id for join in joins.JOINS for rule in join.rules}
@@ -186,6 +204,28 @@ def _overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def _with_days(body: Mapping[str, Any], site: SiteDays) -> dict[str, Any]:
+    """The body of a card whose parameters hold the days of the calendars that they name."""
+    filled = {
+        name: {**parameter, "values": [each for one in parameter["values"] for each in _filled(one, site)]}
+        for name, parameter in body.get("parameters", {}).items()
+        if any(is_calendar(one.get("value")) for one in parameter["values"])
+    }
+    return {**body, "parameters": {**body.get("parameters", {}), **filled}}
+
+
+def _filled(setting: Mapping[str, Any], site: SiteDays) -> list[Mapping[str, Any]]:
+    """One setting, or one for every division that has days of its own."""
+    if not is_calendar(setting.get("value")):
+        return [setting]
+    here = setting.get("jurisdiction", "")
+    return [
+        {**setting, "jurisdiction": prefix if len(prefix) > len(here) else here, "value": days}
+        for prefix, days in content(str(setting["value"][NAME]), site).items()
+        if not prefix or prefix.startswith(here)
+    ]
+
+
 def _card(pack: str, rule_id: str, body: Mapping[str, Any]) -> Card:
     try:
         return Card.model_validate({"id": rule_id, **body})
@@ -201,7 +241,7 @@ def _first(error: ValidationError) -> str:
 def _entries(parameter: Parameter) -> list[dict[str, Any]]:
     entries = []
     for setting in parameter.values:
-        entry = {"value": setting.value, "jurisdiction": setting.jurisdiction}
+        entry = {"value": setting.read(), "jurisdiction": setting.jurisdiction}
         if setting.since is not None:
             entry["from_ms"] = (setting.since - _EPOCH_DAY).days * _DAY_MS
         entries.append(entry)
@@ -210,8 +250,11 @@ def _entries(parameter: Parameter) -> list[dict[str, Any]]:
 
 def _quoted(parameter: Parameter) -> Any:
     if parameter.values == (Setting(value=parameter.values[0].value),):
-        return parameter.values[0].value
-    return [setting.model_dump(mode="json", exclude_defaults=True) for setting in parameter.values]
+        return parameter.values[0].quoted()
+    return [
+        {**setting.model_dump(mode="json", exclude_defaults=True), "value": setting.quoted()}
+        for setting in parameter.values
+    ]
 
 
 def _word(card: Card, value: int | str, lang: Language) -> str | None:

@@ -11,6 +11,7 @@ import click
 
 from schemas.catalogue import CONTRACTS
 from streams import history
+from streams.calendars import read_site_days
 from streams.cards import Card, code_hash, load_pack
 from streams.joins import JOINS
 from streams.kernel import Outcome
@@ -58,7 +59,8 @@ def list_rules(as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All rules, as docs/reference/rules.md.")
 def show_rules(rule_id: str | None, everything: bool) -> None:
     """What a rule looks at, answers and can be told, in the packs of this machine. 规则说明"""
-    packs = {name: load_pack(name) for name in PACKS}
+    site = read_site_days(Settings().working_days)
+    packs = {name: load_pack(name, site) for name in PACKS}
     if everything:
         click.echo(render_all(JOINS, packs), nl=False)
         return
@@ -77,7 +79,8 @@ def apply_rules(pack: str, reason: str, actor: str) -> None:
 
     Only what differs from the last activation is published, so that applying twice changes nothing.
     """
-    settings, cards = Settings(), {card.id: card for card in load_pack(pack)}
+    settings = Settings()
+    cards = {card.id: card for card in load_pack(pack, read_site_days(settings.working_days))}
     held = _active(settings)
     moment = now_ms()
     wanted = [_activation(card, pack, actor, reason, moment) for card in cards.values()]

@@ -1,8 +1,11 @@
-"""The whole log as the oracle needs it: every department's record, the rules in force, the largest tick."""
+"""The log as the oracle needs it: every department's record, the rules in force, the largest tick.
+
+All of it, or what had been ingested by an instant (`known_at_ms`): nothing that came later can be in an answer then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,43 +23,66 @@ from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
+Look = Callable[[int], None]
 
-def records(log: LogReader, contracts: Iterable[Contract]) -> Iterator[RawRecord]:
-    """Every record of these contracts, partition by partition."""
+
+def records(
+    log: LogReader, contracts: Iterable[Contract], known_at_ms: int | None = None, look: Look = lambda _: None
+) -> Iterator[RawRecord]:
+    """Every record of these contracts, partition by partition; `look` is told after each chunk how many were read."""
+    read = 0
     for contract in contracts:
         for partition in range(log.partitions(contract.topic)):
             for chunk in log.read(contract.topic, partition, 0):
-                yield from chunk
+                read += len(chunk)
+                look(read)
+                yield from known_by(chunk, known_at_ms)
 
 
-def activations(log: LogReader, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
+def size(log: LogReader, contracts: Iterable[Contract]) -> int:
+    """How many records of these contracts the log holds."""
+    ranges = [log.range(c.topic, number) for c in contracts for number in range(log.partitions(c.topic))]
+    return sum(high - low for low, high in ranges)
+
+
+def known_by(raws: Iterable[RawRecord], known_at_ms: int | None) -> Iterator[RawRecord]:
+    """Those of `raws` that were ingested by then; None: all."""
+    return (raw for raw in raws if known_at_ms is None or raw.ingested_ms <= known_at_ms)
+
+
+def activations(
+    log: LogReader, codec: Codec, known_at_ms: int | None = None
+) -> Mapping[str, Mapping[str, Any]]:
     """The last activation of every rule, by rule id. What cannot be read is passed over; the judge dead-letters it."""
     found: dict[str, Mapping[str, Any]] = {}
     for chunk in log.read(ACTIVATION, 0, 0):
-        for raw in chunk:
+        for raw in known_by(chunk, known_at_ms):
             with suppress(BadRecordError, UnknownSchemaError):
                 value = codec.decode_as(ACTIVATION, raw.value or b"")
                 found[value["rule_id"]] = value
     return found
 
 
-def active_rules(log: LogReader, codec: Codec) -> dict[str, ActiveRule]:
+def active_rules(log: LogReader, codec: Codec, known_at_ms: int | None = None) -> dict[str, ActiveRule]:
     """The rules in force. Raises ActivationMismatchError when the code here is not theirs."""
-    found = activations(log, codec).values()
+    found = activations(log, codec, known_at_ms).values()
     require_code(found, JOINS)
     activated = [activate(value, JOINS) for value in found]
     return {one.rule.id: one for one in activated if isinstance(one, ActiveRule)}
 
 
-def latest_tick_ms(log: LogReader, generation: int) -> int:
+def latest_tick_ms(log: LogReader, generation: int, known_at_ms: int | None = None) -> int:
     """The largest tick on the fact topic; 0 before the first."""
     topic = fact_topic(generation)
-    return max((_latest_tick_ms(log, topic, number) for number in range(log.partitions(topic))), default=0)
+    partitions = range(log.partitions(topic))
+    return max((_latest_tick_ms(log, topic, number, known_at_ms) for number in partitions), default=0)
 
 
-def _latest_tick_ms(log: LogReader, topic: str, partition: int) -> int:
+def _latest_tick_ms(log: LogReader, topic: str, partition: int, known_at_ms: int | None) -> int:
     """Ticks grow, so the last one counts: look further and further back from the end."""
     low, high = log.range(topic, partition)
+    if known_at_ms is not None:
+        high = log.offset_at(topic, partition, known_at_ms + 1)
     window, latest = 500, 0
     while not latest:
         for chunk in log.read(topic, partition, max(low, high - window), high):

@@ -56,7 +56,8 @@ def _rule_lines(join: Join, by_pack: Mapping[str, Card]) -> Iterator[str]:
     yield from (f"## {card.id} · {card.title.zh} · {card.title.en}", "", card.text.zh, "", card.text.en, "")
     yield f"- Join `{join.name}`: {', '.join(map(_input, join.inputs))}"
     yield f"- Severity {card.severity}; handling {card.handling}; identity tier {card.identity_tier.value}"
-    yield f"- A HIT must stand for {card.settle_seconds} s before it is said"
+    settle = " · ".join(dict.fromkeys(f"{one.settle_seconds} s" for one in by_pack.values()))
+    yield f"- A HIT must stand for {settle} before it is said"
     yield f"- Subject of an alert: {', '.join(f'`{name}`' for name in card.subject)}"
     for name, one in by_pack.items():
         yield from (f"- Legal basis ({name}): {basis}" for basis in one.legal_basis)
@@ -83,4 +84,4 @@ def _values(parameter: Parameter) -> str:
 def _value(setting: Setting) -> str:
     since = f" since {setting.since.isoformat()}" if setting.since else ""
     place = f" in {setting.jurisdiction}" if setting.jurisdiction else ""
-    return f"`{canonical(setting.value)}`{since}{place}"
+    return f"`{canonical(setting.quoted())}`{since}{place}"

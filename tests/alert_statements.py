@@ -21,9 +21,14 @@ def alert(alert_id: str = "al_1", position: int = 1, **changes: Any) -> Alert:
     return example.model_copy(update={"record_id": alert_id, "position": position, **changes})
 
 
-def statement(alert_id: str = "al_1", position: int = 1, *, offset: int = 0, **changes: Any) -> Statement:
+SAID_MS = 1_776_664_993_000
+
+
+def statement(
+    alert_id: str = "al_1", position: int = 1, *, offset: int = 0, said_ms: int = SAID_MS, **changes: Any
+) -> Statement:
     said = alert(alert_id, position, **changes)
-    return Statement.of(said, envelope(said), RawRecord(ALERT.topic, 0, offset, 1_776_664_993_000, b"", b""))
+    return Statement.of(said, envelope(said), RawRecord(ALERT.topic, 0, offset, said_ms, b"", b""))
 
 
 def envelope(said: Alert) -> Envelope:
@@ -43,7 +48,7 @@ def record(codec: Codec, said: Alert, *, partition: int = 0, offset: int = 0) ->
         topic=ALERT.topic,
         partition=partition,
         offset=offset,
-        ingested_ms=1_776_664_993_000,
+        ingested_ms=SAID_MS,
         key=said.record_id.encode(),
         value=codec.encode(ALERT.subject, said.model_dump()),
         headers=envelope(said).to_headers(),

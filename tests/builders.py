@@ -21,6 +21,7 @@ from streams.evaluation import ActiveRule, Proposal
 from streams.joins import JOINS
 from streams.kernel import Finding, Outcome, Parameters, Source, Statement, View
 from streams.oracle import Verdict, judge_log
+from streams.rules.working_days import WorkingDays
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.types import to_day, to_instant_ms
 
@@ -145,6 +146,12 @@ class _AsIs:
 
     def admit(self, record: Statement) -> Statement:
         return record
+
+
+def calendar_of(*years: int, free: Sequence[str] = (), worked: Sequence[str] = ()) -> WorkingDays:
+    """A calendar that knows these years, all of them with the same exceptions ("MM-DD")."""
+    told = {str(year): {"free": list(free), "worked": list(worked)} for year in years}
+    return WorkingDays.from_value({"calendar": "test", "years": told})
 
 
 def with_parameters(rule_id: str, **values: Any) -> Mapping[str, ActiveRule]:

@@ -31,7 +31,7 @@ from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-PACK = "cn"
+PACK = "drill"
 WATCH_EVERY_S = 0.2
 SETTLE_TIMEOUT_S = 240.0
 COMMAND_TIMEOUT_S = 120.0

@@ -105,6 +105,22 @@ class LogReader:
             raise DeliveryError(f"cannot read the range of {topic}/{partition}: {error}") from error
         return low, high
 
+    def offset_at(self, topic: str, partition: int, instant_ms: int) -> int:
+        """The first offset appended at `instant_ms` or later; the end when there is none.
+
+        Raises BrokerUnavailableError, DeliveryError without the partition.
+        """
+        try:
+            wanted = [TopicPartition(topic, partition, instant_ms)]
+            found = self._consumer.offsets_for_times(wanted, timeout=TIMEOUT_S)[0]
+        except KafkaException as error:
+            if error.args[0].code() in _UNREACHABLE:
+                raise self._unavailable() from error
+            raise DeliveryError(f"cannot look up an instant in {topic}/{partition}: {error}") from error
+        if found.error is not None:
+            raise DeliveryError(f"cannot look up an instant in {topic}/{partition}: {found.error}")
+        return int(found.offset) if found.offset >= 0 else self.range(topic, partition)[1]
+
     def read(
         self, topic: str, partition: int, start: int, end: int | None = None
     ) -> Generator[list[RawRecord], None, None]:

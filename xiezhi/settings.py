@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     session_timeout_s: float = 6.0
     #: Name of this worker's folder below `data_dir`; two workers of one service on one machine need two.
     worker: str = "0"
+    #: File with working days of the site (YAML), laid over the library's when rules are activated.
+    working_days: Path | None = None
     log_level: str = "INFO"
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from consumers.alerts.texts import LANGS, Lang
+from xiezhi.cli.instants import METAVAR, PastInstant
 from xiezhi.cli.terminal import to_json
 from xiezhi.errors import StoreError
 from xiezhi.settings import Settings
@@ -76,16 +77,27 @@ def alerts() -> None:
     help="Repeatable.",
 )
 @_filters
+@click.option(
+    "--said-at",
+    "said_at_ms",
+    type=PastInstant(),
+    metavar=METAVAR,
+    help="As they stood then: what had been said by this instant. ISO 8601 with a time zone.",
+)
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @_lang
 @_json
-def list_alerts(limit: int, lang: Lang, as_json: bool, **filters: Any) -> None:
-    """Alerts as they stand, newest first."""
+def list_alerts(limit: int, said_at_ms: int | None, lang: Lang, as_json: bool, **filters: Any) -> None:
+    """Alerts as they stand, newest first.
+
+    With --said-at as they stood then. What the records that had arrived by then would support is another question:
+    `xiezhi replay --known-at`.
+    """
     from consumers.alerts import pages
     from consumers.alerts.statement import Filter
 
     with _store() as store:
-        found = store.standing(Filter(**_given(filters)), limit=limit)
+        found = store.standing(Filter(**_given(filters)), limit=limit, said_at_ms=said_at_ms)
     for line in map(_as_json, found) if as_json else pages.listing(found, lang):
         click.echo(line)
 

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import RowMapping
 
 from consumers.alerts import tables
@@ -91,11 +102,17 @@ class AlertStore:
 
     # What readers ask
 
-    def standing(self, wanted: Filter, *, limit: int) -> tuple[Stored, ...]:
-        """The statement that stands for each alert that fits `wanted`, newest first."""
-        query = select(tables.alerts).where(wanted.clause(tables.alerts))
+    def standing(self, wanted: Filter, *, limit: int, said_at_ms: int | None = None) -> tuple[Stored, ...]:
+        """The statement that stands for each alert that fits `wanted`, newest first; or that stood at an instant.
+
+        An alert that another statement made fit later, or no longer fit, is asked for by what was said then.
+        """
+        table = tables.alerts if said_at_ms is None else tables.history
+        query = select(table).where(wanted.clause(table))
+        if said_at_ms is not None:
+            query = query.where(tables.history.c.said_ms <= said_at_ms, ~_followed_by(said_at_ms))
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(tables.alerts.c.seq.desc()).limit(limit)).mappings()
+            rows = connection.execute(query.order_by(table.c.seq.desc()).limit(limit)).mappings()
             return tuple(Stored.from_row(row) for row in rows)
 
     def find(self, prefix: str, *, limit: int) -> tuple[str, ...]:
@@ -154,6 +171,16 @@ class AlertStore:
             moved = connection.execute(update(table).where(table.c.name == cursor.name).values(row))
             if moved.rowcount == 0:
                 connection.execute(insert(table).values(name=cursor.name, **row))
+
+
+def _followed_by(said_at_ms: int) -> ColumnElement[bool]:
+    """Whether a later statement about the same alert had been said by then."""
+    later = tables.history.alias("later")
+    return exists().where(
+        later.c.alert_id == tables.history.c.alert_id,
+        later.c.position > tables.history.c.position,
+        later.c.said_ms <= said_at_ms,
+    )
 
 
 def _queue_up(connection: Connection) -> int:

@@ -12,15 +12,16 @@ from dataclasses import replace
 from producers.province.days import DAY_MS
 from producers.province.publication import Publication
 from producers.province.scene import Filing, Scene
-from schemas.catalogue import ACCEPTANCE, BID
+from schemas.catalogue import ACCEPTANCE, BID, FINDING, RECTIFICATION
 
 _REPEATED = 0.02
 _LATE = 0.03
 _OVERTAKEN = 0.25
 _LATE_DAYS = (30, 240)
 
-#: Without these a rule has, for a while, good reason to say what it later takes back: too few bids, no acceptance.
-_MISSED_WHEN_LATE = frozenset({BID, ACCEPTANCE})
+#: Without these a rule has, for a while, good reason to say what it later takes back: too few bids, no acceptance, a
+#: finding that nobody puts right or takes back.
+_MISSED_WHEN_LATE = frozenset({BID, ACCEPTANCE, FINDING, RECTIFICATION})
 
 
 def in_order_of_arrival(filings: Iterable[Filing]) -> tuple[Publication, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from schemas import catalogue
 from streams.kernel import Input, Join, Rule, Value
-from streams.rules import a02_rebound, violations
+from streams.rules import a01_overdue, a02_rebound, violations
 from xiezhi.contracts.naming import RELATION
 
 
@@ -28,5 +28,5 @@ JOIN = Join(
         Input(catalogue.RECTIFICATION.topic, by_unit_and_rule),
         Input(RELATION, by_unit_and_rule_of_relation, violations.KIND),
     ),
-    rules=(Rule("A02", a02_rebound.evaluate),),
+    rules=(Rule("A01", a01_overdue.evaluate), Rule("A02", a02_rebound.evaluate)),
 )

@@ -9,25 +9,20 @@ from datetime import UTC, datetime, timedelta
 from schemas import catalogue
 from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
 from streams.rules import violations
+from streams.rules.closures import closures
 from streams.rules.findings import clear, evidence_of, insufficient, merged, not_applicable
 
 
 def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
     findings = {finding.record_id: finding for finding in view.of(catalogue.FINDING.topic)}
-    closures = _closures(view)
-    if not findings and not closures:
+    closed = closures(view)
+    if not findings and not closed:
         return [not_applicable("never_found")]
     judged = [
-        _judge(findings[finding_id], closures.get(finding_id), view, parameters)
+        _judge(findings[finding_id], closed.get(finding_id), view, parameters)
         for finding_id in sorted(findings)
     ]
-    return [*judged, *(insufficient("finding_missing") for _ in closures.keys() - findings.keys())]
-
-
-def _closures(view: View) -> dict[str, Statement]:
-    """Finding id -> the acceptance of its rectification; of several the last."""
-    accepted = [r for r in view.of(catalogue.RECTIFICATION.topic) if r["status"] == "accepted"]
-    return {r["finding_id"]: r for r in sorted(accepted, key=lambda r: (r["closed_at"], r.record_id))}
+    return [*judged, *(insufficient("finding_missing") for _ in closed.keys() - findings.keys())]
 
 
 def _judge(finding: Statement, closure: Statement | None, view: View, parameters: Parameters) -> Finding:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from schemas import catalogue
 from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
-from streams.rules.days import after_working_days
 from streams.rules.findings import clear, insufficient, merged
 from streams.rules.ledger import Ledger, open_ledger, signed_amount, stated_value
+from streams.rules.working_days import WorkingDays
 
 _WHOLE = 1000
 
@@ -37,11 +36,15 @@ def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Findin
         return [ledger]
     acceptances = sorted(view.of(catalogue.ACCEPTANCE.topic), key=lambda a: (a["accepted_at"], a.record_id))
     last_acceptance_ms = acceptances[-1]["accepted_at"] if acceptances else None
-    proven, waits = [], []
+    proven, waits, unknown = [], [], 0
     for early in _early_payments(ledger, acceptances, parameters):
         paid_at = early.payment["paid_at"]
         until_ms = _waits_until_ms(early.payment, parameters)
-        if now_ms >= until_ms or (last_acceptance_ms is not None and last_acceptance_ms > paid_at):
+        if last_acceptance_ms is not None and last_acceptance_ms > paid_at:
+            proven.append(early)
+        elif until_ms is None:
+            unknown += 1
+        elif now_ms >= until_ms:
             proven.append(early)
         else:
             waits.append(until_ms)
@@ -49,6 +52,8 @@ def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Findin
         return [_hit(view.key, ledger, acceptances, proven, wake_at_ms=min(waits, default=None))]
     if waits:
         return [insufficient("awaiting_acceptance", wake_at_ms=min(waits))]
+    if unknown:
+        return [insufficient("calendar_missing")]
     return [clear("nothing_paid_early")]
 
 
@@ -81,10 +86,11 @@ def _date(entry: Statement) -> tuple[int, int, str, str]:
     return (entry[name], 0, entry.record_type, entry.record_id)
 
 
-def _waits_until_ms(payment: Statement, parameters: Parameters) -> int:
+def _waits_until_ms(payment: Statement, parameters: Parameters) -> int | None:
+    """None when the calendar does not reach so far."""
     when = (payment["paid_at"], payment.jurisdiction)
-    holidays = [(date.fromisoformat(day) - date(1970, 1, 1)).days for day in parameters.at("holidays", *when)]
-    return after_working_days(payment["paid_at"], parameters.at("wait_working_days", *when), holidays)
+    calendar: WorkingDays = parameters.at("working_days", *when)
+    return calendar.end_of(payment["paid_at"], parameters.at("wait_working_days", *when))
 
 
 def _hit(

@@ -1,17 +1,15 @@
-"""Civil days, their intervals and working days, in China Standard Time. Pure.
+"""Civil days and their intervals, in China Standard Time. Pure.
 
 Registers write days, platforms write instants; relations compare the two and have no parameters to say where a day
-begins, so it is said here once. Working days are Monday to Friday but for the holidays that a card names.
+begins, so it is said here once. Which of them are worked is another matter: `streams.rules.working_days`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 DAY_MS = 86_400_000
 _OFFSET_MS = 8 * 3_600_000
-_MONDAY = 4  # 1970-01-05
 
 
 def day_of(instant_ms: int) -> int:
@@ -24,14 +22,9 @@ def start_of(day: int) -> int:
     return day * DAY_MS - _OFFSET_MS
 
 
-def after_working_days(instant_ms: int, days: int, holidays: Collection[int]) -> int:
-    """The instant at which the `days`-th working day after the day of `instant_ms` has ended."""
-    day = day_of(instant_ms)
-    while days > 0:
-        day += 1
-        if (day - _MONDAY) % 7 < 5 and day not in holidays:
-            days -= 1
-    return start_of(day + 1)
+def end_of_natural_days(instant_ms: int, days: int) -> int:
+    """The instant at which the `days`-th civil day after the day of `instant_ms` has ended."""
+    return start_of(day_of(instant_ms) + days + 1)
 
 
 @dataclass(frozen=True, slots=True)

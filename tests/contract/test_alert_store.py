@@ -50,6 +50,29 @@ def test_a_statement_at_or_below_the_position_held_is_ignored(store: AlertStore)
     assert [each.alert.severity for each in store.standing(EVERYTHING, limit=10)] == ["red"]
 
 
+def test_what_stood_at_an_instant_is_the_last_that_had_been_said_by_then(store: AlertStore) -> None:
+    said = [
+        statement("al_1", 5, said_ms=100),
+        statement("al_1", 7, said_ms=200, state="changed", severity="red"),
+        statement("al_1", 9, said_ms=300, state="withdrawn", severity="red"),
+        statement("al_2", 6, said_ms=250),
+    ]
+    store.apply(said, {}, stored_ms=1)
+
+    def stood(at_ms: int, **wanted: tuple[str, ...]) -> list[tuple[str, str]]:
+        found = store.standing(Filter(**wanted), limit=10, said_at_ms=at_ms)  # type: ignore[arg-type]
+        return [(each.alert.record_id, each.alert.state) for each in found]
+
+    assert stood(99) == []
+    assert stood(100) == stood(199) == [("al_1", "raised")]
+    assert stood(200) == [("al_1", "changed")]
+    assert stood(299) == [("al_2", "raised"), ("al_1", "changed")]
+    assert stood(300) == [("al_2", "raised"), ("al_1", "withdrawn")]
+    assert stood(299, severities=("red",)) == [("al_1", "changed")]
+    assert stood(199, severities=("red",)) == [], "what it was then counts, not what it became"
+    assert store.standing(EVERYTHING, limit=10, said_at_ms=10**13) == store.standing(EVERYTHING, limit=10)
+
+
 def test_nothing_older_brings_a_withdrawn_alert_back(store: AlertStore) -> None:
     store.apply([statement("al_1", 9, state="withdrawn")], {}, stored_ms=1)
     store.apply([statement("al_1", 8, state="raised")], {}, stored_ms=2)

@@ -27,6 +27,15 @@ def test_every_rule_has_a_card_in_every_pack(pack: Pack) -> None:
     assert {card.id for card in load_pack(pack)} == {rule.id for join in JOINS for rule in join.rules}
 
 
+def test_the_drill_pack_is_the_law_pack_with_shorter_settle_times() -> None:
+    law = {card.id: card for card in load_pack("cn")}
+    for card in load_pack("drill"):
+        assert card.model_copy(update={"settle_seconds": 0}) == law[card.id].model_copy(
+            update={"settle_seconds": 0}
+        )
+        assert card.settle_seconds <= min(20, law[card.id].settle_seconds)
+
+
 @pytest.mark.parametrize("pack", PACKS)
 def test_texts_show_a_suspicion_and_ask_to_verify(pack: Pack) -> None:
     for card in load_pack(pack):

@@ -70,5 +70,7 @@ def load_services(file: Path) -> tuple[Service, ...]:
 
 def environment(settings: Settings) -> Mapping[str, str]:
     """`settings` as the variables that give another process the same settings."""
-    values = settings.model_copy(update={"data_dir": settings.data_dir.absolute()}).model_dump(mode="json")
+    days = settings.working_days
+    absolute = {"data_dir": settings.data_dir.absolute(), "working_days": days and days.absolute()}
+    values = settings.model_copy(update=absolute).model_dump(mode="json", exclude_none=True)
     return {f"XIEZHI_{name.upper()}": str(value) for name, value in values.items()}

@@ -28,17 +28,17 @@ AUDIT_DAYS = 200
 
 
 def audit(scene: Scene, society: Society) -> None:
-    """A finding and its rectification, at one of the stages that these go through."""
+    """A finding that is put right well within two months, and how many steps that takes."""
     office = scene.rng.choice(society.offices)
     scene.county, scene.unit = office.county, office.unit
     finding = find(scene, scene.rng.choice(_VIOLATIONS), day=0)
     stage = scene.rng.random()
     if stage < 0.1:
-        scene.correct(FINDING, finding, at=scene.at(12), violation=scene.rng.choice(_VIOLATIONS))
+        scene.withdraw(FINDING, finding, at=scene.at(12))
         return
-    reported = report(scene, finding, day=45)
+    reported = report(scene, finding, day=15)
     if stage < 0.7:
-        decide(scene, reported, "accepted", day=80)
-    elif stage < 0.9:
-        returned = decide(scene, reported, "returned", day=80)
-        decide(scene, returned, "accepted", day=150)
+        decide(scene, reported, "accepted", day=30)
+    else:
+        returned = decide(scene, reported, "returned", day=25)
+        decide(scene, returned, "accepted", day=40)

@@ -10,6 +10,7 @@ from producers.province.cases import (
     changes,
     conflicts,
     early_payments,
+    overdue,
     overpayments,
     rebounds,
 )
@@ -24,6 +25,7 @@ PLOTS: tuple[Plot, ...] = (
     *early_payments.PLOTS,
     *benefits.PLOTS,
     *cadres.PLOTS,
+    *overdue.PLOTS,
     *rebounds.PLOTS,
 )
 

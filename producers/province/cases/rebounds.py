@@ -12,16 +12,20 @@ from producers.province.units import government_unit
 from schemas.audit.models import Finding
 
 _VIOLATION = "C04"
-_CLOSED = 60
+_CLOSED = 50
 _RECURS = 150  # March to June
 
 
-def _close(scene: Scene, *, violation: str = _VIOLATION, accepted: bool = True) -> Finding:
-    """A finding of day 0 whose rectification was decided on day 60."""
+def _find(scene: Scene, violation: str = _VIOLATION) -> Finding:
+    """A finding of day 0."""
     finding = find(scene, violation, day=0)
-    decide(scene, report(scene, finding, day=35), "accepted" if accepted else "returned", day=_CLOSED)
     scene.expect("A02", finding_id=finding.record_id)
     return finding
+
+
+def _close(scene: Scene, *, violation: str = _VIOLATION) -> None:
+    """A finding of day 0 that was reported as put right, and accepted within its deadline."""
+    decide(scene, report(scene, _find(scene, violation), day=25), "accepted", day=_CLOSED)
 
 
 def _pay_early(scene: Scene, *, paid: int = _RECURS, advance_permille: int = 0) -> None:
@@ -46,9 +50,12 @@ def before_closure(scene: Scene) -> None:
 
 
 def sent_back(scene: Scene) -> None:
-    """Closed and paid early again; decisive: the report was returned, so that nothing was ever closed."""
-    _close(scene, accepted=not scene.innocent)
-    _pay_early(scene)
+    """Closed and paid early again; decisive: the report was returned, and accepted only after that payment."""
+    reported = report(scene, _find(scene), day=25)
+    decided = decide(scene, reported, "returned" if scene.innocent else "accepted", day=_CLOSED)
+    _pay_early(scene, paid=_CLOSED + 5)
+    if scene.innocent:
+        decide(scene, decided, "accepted", day=_CLOSED + 8)
 
 
 def other_unit(scene: Scene) -> None:

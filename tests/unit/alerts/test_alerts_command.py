@@ -63,6 +63,28 @@ def test_a_list_is_narrowed_by_options(
     assert [json.loads(line)["alert"]["record_id"] for line in lines] == expected
 
 
+def test_a_list_can_be_asked_as_of_an_instant(store: AlertStore) -> None:
+    lines = run("list", "--json", "--said-at", "2026-04-20T14:03:13+08:00").output.splitlines()
+    assert len(lines) == 3
+    assert run("list", "--json", "--said-at", "2026-04-20T06:03:12.999Z").output == ""
+
+
+@pytest.mark.parametrize(
+    ("instant", "complaint"),
+    [
+        ("yesterday", "is no instant"),
+        ("2026-04-20T14:03:13", "is no instant"),  # without a time zone
+        ("9999-01-01T00:00:00Z", "lies ahead"),
+    ],
+)
+def test_an_instant_that_is_none_or_lies_ahead_is_refused(
+    store: AlertStore, instant: str, complaint: str
+) -> None:
+    result = run("list", "--said-at", instant)
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
 def test_a_jurisdiction_that_is_no_code_is_refused(store: AlertStore) -> None:
     result = run("list", "--jurisdiction", "Hangzhou")
     assert result.exit_code == 2

@@ -68,3 +68,12 @@ def test_a_service_reads_the_very_settings_it_was_given(
     for name, value in environment(given).items():
         monkeypatch.setenv(name, value)
     assert Settings() == given.model_copy(update={"data_dir": tmp_path / "data"})
+
+
+def test_a_file_of_working_days_reaches_a_service_whatever_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "XIEZHI_WORKING_DAYS" not in environment(Settings())
+    given = environment(Settings(working_days=Path("days.yaml")))
+    assert given["XIEZHI_WORKING_DAYS"] == str(tmp_path / "days.yaml")

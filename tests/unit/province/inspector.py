@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median_low
 from typing import Any
 
 from producers.province import Publication
@@ -34,6 +35,7 @@ class Limits:
     grace_days: int = 31
     projects: int = 3
     rebound_days: int = 730
+    rectification_days: int = 75  # sixty, and some to wait for the record
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,20 @@ def standing(publications: Iterable[Publication]) -> dict[Contract, list[Entry]]
 
 
 def inspect(publications: Iterable[Publication], limits: Limits | None = None) -> set[Hit]:
-    """What every rule would say about these records."""
-    return Inspector(standing(publications), limits or Limits()).hits()
+    """What every rule would say about these records about the day on which the last of them arrived.
+
+    Some of them tell old news and some are ahead of what they correct, so it is that of most of the last ones.
+    """
+    seen = list(publications)
+    now_ms = median_low([publication.occurred_ms for publication in seen[-25:]]) if seen else 0
+    return Inspector(standing(seen), limits or Limits(), now_ms).hits()
 
 
 class Inspector:
     """Looks at standing records, rule by rule."""
 
-    def __init__(self, entries: Mapping[Contract, list[Entry]], limits: Limits) -> None:
-        self._entries, self._limits = entries, limits
+    def __init__(self, entries: Mapping[Contract, list[Entry]], limits: Limits, now_ms: int) -> None:
+        self._entries, self._limits, self._now_ms = entries, limits, now_ms
         self._bids = self._grouped(catalogue.BID, "procedure_id")
         self._interests = self._grouped(catalogue.OWNERSHIP, "company_id")
         self._payments = self._grouped(catalogue.PAYMENT, "contract_id")
@@ -93,6 +100,7 @@ class Inspector:
             lambda: (found for _, _, found in self._paid_early()),
             self._paid_to_the_dead,
             self._busy_cadres,
+            self._overdue,
             self._rebounds,
         )
         return {found for look in looks for found in look()}
@@ -211,6 +219,17 @@ class Inspector:
             for start in (assignment["valid_from"] for assignment in assignments):
                 if sum(_in_force(assignment, start) for assignment in assignments) >= self._limits.projects:
                     yield hit("H05", person=person)
+
+    def _overdue(self) -> Iterator[Hit]:
+        closed = {
+            report["finding_id"]
+            for report in self._entries.get(catalogue.RECTIFICATION, ())
+            if report["status"] == "accepted"
+        }
+        for finding in self._entries.get(catalogue.FINDING, ()):
+            open_ms = self._now_ms - finding["found_at"]
+            if finding.record_id not in closed and open_ms > self._limits.rectification_days * DAY_MS:
+                yield hit("A01", finding_id=finding.record_id)
 
     def _rebounds(self) -> Iterator[Hit]:
         violations = [(unit, when) for unit, when, _ in self._paid_early()]

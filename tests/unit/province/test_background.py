@@ -17,6 +17,7 @@ STRICT = Limits(
     rises_within_days=400,
     tolerance_permille=0,
     grace_days=0,
+    rectification_days=50,
 )
 
 
@@ -25,7 +26,9 @@ def test_nothing_is_suspicious_even_by_stricter_rules() -> None:
 
 
 def test_the_strict_limits_would_notice() -> None:
-    looser = Limits(window_days=60, bidders=7, changes=1, controlling_permille=20, projects=1)
+    looser = Limits(
+        rectification_days=30, window_days=60, bidders=7, changes=1, controlling_permille=20, projects=1
+    )
     assert {rule for rule, _ in inspect(background().publications, looser)} >= {
         "P01",
         "P02",

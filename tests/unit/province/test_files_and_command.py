@@ -45,7 +45,8 @@ def test_withdrawals_and_corrections_have_files_of_their_own(made: Province, tmp
     taken_back = [json.loads(line) for line in (tmp_path / WITHDRAWALS).read_text("utf-8").splitlines()]
     assert len(taken_back) == sum(p.record is None for p in made.publications)
     assert {"contract", "record_id", "version", "occurred_at", "jurisdiction"} == set(taken_back[0])
-    assert [file.name for file in (tmp_path / CORRECTIONS).iterdir()] == ["civil.death.jsonl"]
+    files = sorted(file.name for file in (tmp_path / CORRECTIONS).iterdir())
+    assert files == ["audit.rectification.jsonl", "civil.death.jsonl"]
 
 
 def test_labels_come_back_as_they_were(made: Province, tmp_path: Path) -> None:

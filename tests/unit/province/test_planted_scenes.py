@@ -19,7 +19,7 @@ from producers.province.texts import texts
 from tests.unit.province.inspector import Hit, hit, inspect
 from tests.unit.province.provinces import SEEDS, province
 
-RULES = ("P01", "P02", "P12", "P13", "C01", "C03", "C04", "S01", "H05", "A02")
+RULES = ("P01", "P02", "P12", "P13", "C01", "C03", "C04", "S01", "H05", "A01", "A02")
 SUBJECTS = {
     "P01": {"procedure_id"},
     "P02": {"procedure_id"},
@@ -30,6 +30,7 @@ SUBJECTS = {
     "C04": {"contract_id"},
     "S01": {"person", "scheme"},
     "H05": {"person"},
+    "A01": {"finding_id"},
     "A02": {"finding_id"},
 }
 NO_DECOY = "none: it is withdrawn in the second phase"

@@ -10,7 +10,7 @@ import pytest
 
 from producers.province import DEFAULT_SIZE, Province, Publication
 from producers.province.days import DAY_MS
-from schemas.catalogue import ALLOWANCE, ASSIGNMENT, BID, DEATH, OWNERSHIP, PANEL, PAYMENT
+from schemas.catalogue import ALLOWANCE, ASSIGNMENT, BID, DEATH, OWNERSHIP, PANEL, PAYMENT, RECTIFICATION
 from tests.unit.province.provinces import province
 
 
@@ -86,10 +86,17 @@ def test_a_withdrawal_is_never_the_first_version(made: Province) -> None:
 
 
 def test_one_death_turns_out_to_be_another_persons_after_the_alert(made: Province) -> None:
-    (correction,) = made.corrections
-    (label,) = [label for label in made.labels if label.expected == "withdrawn"]
+    (correction,) = (one for one in made.corrections if one.contract is DEATH)
+    (label,) = [label for label in made.labels if label.expected == "withdrawn" and label.rule == "S01"]
     (death,) = {p for p in made.publications if p.record_id == correction.record_id}
-    assert correction.contract is DEATH
     assert correction.version == death.version + 1
     assert getattr(death.record, "person", "") == label.subject["person"]
     assert getattr(correction.record, "person", "") != label.subject["person"]
+
+
+def test_one_finding_is_closed_after_the_alert_about_its_deadline(made: Province) -> None:
+    (closure,) = (one for one in made.corrections if one.contract is RECTIFICATION)
+    (label,) = [label for label in made.labels if label.expected == "withdrawn" and label.rule == "A01"]
+    assert getattr(closure.record, "finding_id", "") == label.subject["finding_id"]
+    assert getattr(closure.record, "status", "") == "accepted"
+    assert len(made.corrections) == 2

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.kernel import Outcome, Statement
-from tests.builders import findings, instant, only, outcome
+from tests.builders import Pack, alerts, findings, instant, only, outcome
 from tests.records import CONTRACT_ID, amended, paid, signed
 
 HIT = (Outcome.HIT, "overpaid")
@@ -161,3 +161,24 @@ def test_of_several_contract_records_the_newest_speaks() -> None:
     assert said(older, signed(), paid("p", "2026-02-01", 120_000)) == HIT
     older = signed("older", occurred="2026-01-01", status="cancelled")
     assert said(older, signed(), paid("p", "2026-02-01", 120_000)) == HIT
+
+
+@pytest.mark.parametrize("pack", ["generic", "cn"])
+@pytest.mark.parametrize("amended_first", [False, True])
+def test_a_payment_that_arrives_minutes_before_its_amendment_accuses_nobody(
+    pack: Pack, amended_first: bool
+) -> None:
+    """Whenever anybody asks: not before the amendment came, not after it."""
+    records = [signed(), paid("p", "2026-03-02", 120_000, ingested="2026-03-02 10:00")]
+    arrived = "2026-03-02 09:50" if amended_first else "2026-03-02 10:12"
+    amendment = amended("a", "2026-03-01", 130_000, ingested=arrived)
+    for minute in range(60):
+        now = f"2026-03-02 10:{minute:02}"
+        known = [one for one in (*records, amendment) if one.source.ingested_ms <= instant(now)]
+        assert alerts(known, "C03", pack=pack, now=now) == []
+
+
+def test_without_the_amendment_it_is_said_after_a_quarter_of_an_hour() -> None:
+    records = [signed(), paid("p", "2026-03-02", 120_000, ingested="2026-03-02 10:00")]
+    assert alerts(records, "C03", now="2026-03-02 10:14:59") == []
+    assert len(alerts(records, "C03", now="2026-03-02 10:15")) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.kernel import Outcome, Statement
-from tests.builders import findings, instant, judge, only, outcome, with_parameters
+from tests.builders import calendar_of, findings, instant, judge, only, outcome, with_parameters
 from tests.records import CONTRACT_ID, accepted, amended, paid, signed
 
 HIT = (Outcome.HIT, "paid_before_acceptance")
@@ -179,14 +179,23 @@ def test_the_earliest_of_several_waits_wakes_it() -> None:
 
 
 def test_holidays_prolong_the_wait() -> None:
-    rules = with_parameters(
-        "C04", tolerance_permille=5, wait_working_days=1, holidays=["2026-03-09", "2026-03-10"]
-    )
+    calendar = calendar_of(2026, free=["03-09", "03-10"])
+    rules = with_parameters("C04", tolerance_permille=5, wait_working_days=1, working_days=calendar)
     records = [signed(), paid("p", "2026-03-06", 50_000)]
     early = judge(records, now="2026-03-11 23:59", active=rules)
     assert not early.alerts
     late = judge(records, now="2026-03-12 00:00", active=rules)
     assert [one.owner for one in late.alerts.values()] == ["C04"]
+
+
+def test_where_the_calendar_ends_it_says_so_and_a_later_acceptance_still_proves_it() -> None:
+    known = with_parameters("C04", tolerance_permille=5, wait_working_days=5, working_days=calendar_of(2026))
+    records = [signed(), paid("p", "2026-12-21", 50_000)]
+    answer = judge(records, now="2035-01-01", active=known)
+    assert ("C04", Outcome.INSUFFICIENT_DATA, "calendar_missing") in answer.outcomes
+    assert not answer.alerts
+    proven = judge([*records, accepted("v", "2027-01-20")], now="2035-01-01", active=known)
+    assert [one.owner for one in proven.alerts.values()] == ["C04"]
 
 
 def test_changes_after_the_payment_are_no_evidence() -> None:

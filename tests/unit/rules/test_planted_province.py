@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from deploy.demo import end_of_calendar_ms
 from producers.province import Province, generate
 from producers.province.generate import without_decisive_detail
 from producers.province.labels import Label
@@ -19,8 +20,8 @@ PLANTED_ALONE = 0
 Subject = tuple[str, frozenset[tuple[str, str]]]
 
 
-def found(publications: Iterable[Publication]) -> set[Subject]:
-    verdict = judge(_standing(publications), pack="cn", now=UNTIL_MS)
+def found(publications: Iterable[Publication], now_ms: int = UNTIL_MS) -> set[Subject]:
+    verdict = judge(_standing(publications), pack="cn", now=now_ms)
     return {(one.owner, frozenset(one.content["subject"].items())) for one in verdict.alerts.values()}
 
 
@@ -73,3 +74,12 @@ def test_every_decoy_fires_without_its_decisive_detail(province: Province) -> No
     assert subjects(decoys) <= subjects(labels)
     assert subjects(label for label in labels if label.expected == "open") <= found(exposed.publications)
     assert {label.expected for label in labels} == {"open"}
+
+
+def test_a_province_that_ends_with_the_calendar_is_found_in_any_later_year() -> None:
+    """As the demonstration makes it once the calendar of this release has ended."""
+    until_ms = end_of_calendar_ms()
+    made = generate(1, PLANTED_ALONE, until_ms=until_ms)
+    expected = subjects(label for label in made.labels if label.expected != "none")
+    for now_ms in (until_ms, until_ms + 3 * 365 * 86_400_000):
+        assert found(made.publications, now_ms) == expected

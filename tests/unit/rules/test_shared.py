@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.kernel import Evidence
-from streams.rules.days import Interval, after_working_days, day_of, start_of
+from streams.rules.days import Interval, day_of, end_of_natural_days, start_of
 from streams.rules.findings import evidence_of, merged
 from tests.builders import company, day, instant, judge, person
 from tests.records import holds, paid
@@ -21,20 +20,9 @@ def test_civil_days_begin_at_midnight_in_china() -> None:
     assert start_of(day("2026-03-01")) == instant("2026-03-01 00:00")
 
 
-@pytest.mark.parametrize(
-    ("start", "days", "holidays", "end"),
-    [
-        ("2026-03-02 09:00", 5, [], "2026-03-10 00:00"),  # a Monday
-        ("2026-03-06 23:00", 1, [], "2026-03-10 00:00"),  # a Friday
-        ("2026-03-07 12:00", 1, [], "2026-03-10 00:00"),  # a Saturday
-        ("2026-03-06 23:00", 1, ["2026-03-09"], "2026-03-11 00:00"),
-        ("2026-03-06 23:00", 0, [], "2026-03-07 00:00"),
-    ],
-)
-def test_working_days_leave_out_weekends_and_holidays(
-    start: str, days: int, holidays: list[str], end: str
-) -> None:
-    assert after_working_days(instant(start), days, list(map(day, holidays))) == instant(end)
+def test_natural_days_end_with_the_last_of_them() -> None:
+    assert end_of_natural_days(instant("2026-03-02 23:59"), 0) == instant("2026-03-03 00:00")
+    assert end_of_natural_days(instant("2026-03-02 00:00"), 60) == instant("2026-05-02 00:00")
 
 
 bounds = st.none() | st.integers(0, 6)

@@ -138,7 +138,7 @@ def real_world() -> World:
         encode=codec.encode,
         activate=lambda value: active[value.decode()],
         activations=[rule_id.encode() for rule_id in sorted(active)],
-        start_ms=instant("2026-07-01"),
+        start_ms=instant("2026-06-30 23:59"),  # a minute before A01 may speak of the older finding below
     )
 
 
@@ -193,7 +193,16 @@ def _variants(version: int, key: str, day: int) -> list[Statement]:
         real.assigned("assignment-3", "official", "three", on, **told),
         real.audited("finding", ("C03", "C04")[day % 2], "2026-01-10", **told),
         real.rectified("rectification", "finding", ("C03", "C04")[day % 2], "2026-02-01", **told),
+        real.audited("finding-old", "C03", f"2026-04-{23 + day % 2}", **told),
+        _report("report", day, **told),
     ]
+
+
+def _report(record_id: str, day: int, **told: Any) -> Statement:
+    """What the unit says about the older finding: reported, returned or accepted, in time or late."""
+    closed = ("2026-06-20", None, "2026-06-29", None)[day % 4]
+    status = "accepted" if closed else ("reported", "returned")[day // 2 % 2]
+    return real.rectified(record_id, "finding-old", "C03", closed, **{**told, "status": status})
 
 
 @cache
@@ -208,7 +217,7 @@ def _real_log(first: bytes, later: bytes) -> list[Outgoing]:
     return begun + [_real_record(*chunk) for chunk in _in_chunks(later, 3)]
 
 
-real_logs = st.builds(_real_log, st.binary(min_size=28, max_size=28), st.binary(max_size=36))
+real_logs = st.builds(_real_log, st.binary(min_size=30, max_size=30), st.binary(max_size=36))
 
 
 @settings(DETERMINISTIC, max_examples=200)
