@@ -7,6 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults lint format types imports model bench
+.PHONY: tamper bench-audit
 
 help: ## Show this list
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +56,11 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 model: $(READY) ## The crash model over many seeds: make model SEEDS=20000
 	$(BIN)/python -m tests.faults.model --seeds $(or $(SEEDS),2000)
+tamper: $(READY) ## Random changes to audit evidence, all of which must be found offline: make tamper N=10000
+	$(BIN)/python -m tests.faults.tamper --changes $(or $(N),1000)
 
 ##@ Measure
 bench: $(READY) ## Router and judge on a backlog beside stock Faust, with profiles: make bench RECORDS=200000
 	$(BIN)/python -m benchmarks.backlog --records $(or $(RECORDS),200000)
+bench-audit: $(READY) ## The audit log at a million leaves: publishing, verification, proofs. Needs 2 GB of disk
+	$(BIN)/python -m benchmarks.audit --leaves $(or $(LEAVES),1000000)

@@ -2,13 +2,15 @@
 
 Starts everything on free loopback ports with its data below `.xiezhi/demo`, publishes the province, shows the alerts as
 they come, waits until all of it has passed every stage, compares what was said with what was planted and with the
-batch oracle, stops everything, and exits 0 only if all of that held.
+batch oracle, checks the audit log, proves one alert offline, stops everything, and exits 0 only if all of that held.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -22,6 +24,7 @@ from consumers.alerts import pages
 from consumers.alerts.database import url_of
 from consumers.alerts.statement import Filter
 from consumers.alerts.store import AlertStore
+from consumers.audit.folder import AuditFolder
 from deploy.scorecard import SaidAlert, score, subject_of, table
 from deploy.settled import groups, wait_until_settled
 from producers.province.generate import Province, generate
@@ -37,6 +40,7 @@ from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
 from xiezhi.errors import XiezhiError
 from xiezhi.lag import Lags, PartitionLag
+from xiezhi.local.services import environment
 from xiezhi.local.settings import LOOPBACK, LocalSettings, Ports, StackSettings
 from xiezhi.local.stack import LocalStack
 from xiezhi.log import LogReader
@@ -49,6 +53,7 @@ PACK = "drill"
 TICK_INTERVAL_S = 2.0
 RECORDS_PER_S = 1_500.0
 SETTLE_TIMEOUT_S = 240.0
+VERIFIER = "xiezhi/audit/verify_receipt.py"
 #: Alerts printed one by one; the rest are counted, so that a terminal stays readable.
 ALERTS_SHOWN_MAX = 25
 PROGRESS_EVERY_S = 2.0
@@ -127,13 +132,13 @@ class _Run:
 
     def _prepare(self) -> None:
         root = load_project().root
-        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK)):
+        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK), ("audit", "init")):
             self._say(f"xiezhi {' '.join(arguments)}")
             self._stack.run(
                 "-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), self._settings, root
             )
         self._stack.start_services(load_project().services, self._settings, root)
-        self._say("router, clock, judge and alert store started 服务已启动")
+        self._say("router, clock, judge, alert store and audit started 服务已启动")
         lags = Lags(self._settings.bootstrap_servers, groups(self._settings))
         lags.wait_until_quiet(SETTLE_TIMEOUT_S, lambda _: self._stack.watch())
 
@@ -159,7 +164,7 @@ class _Run:
         self._said_at = time.monotonic()
         wait_until_settled(self._settings, pack=PACK, timeout_s=SETTLE_TIMEOUT_S, look=self._look)
         self._show_alerts()
-        self._say(f"{what}: everything is routed, judged and stored 全部已路由、研判、入库")
+        self._say(f"{what}: everything is routed, judged, stored and audited 全部已路由、研判、入库、留痕")
 
     def _look(self, lags: Sequence[PartitionLag]) -> None:
         """Keep services running, show new alerts, say now and then how far behind we are."""
@@ -216,7 +221,44 @@ class _Run:
         self._say(f"{self._shown} statements stored, {dead} dead letters 死信")
         if dead:
             problems.append(f"{dead} dead letters")
+        return problems + self._check_evidence()
+
+    def _check_evidence(self) -> list[str]:
+        """The audit log is checked, and a receipt of one alert, full and redacted, proves it without the bus."""
+        self._say("xiezhi audit check 核对审计日志")
+        problems = [] if self._run("audit", "check") else ["the audit log is not complete and consistent"]
+        folder = AuditFolder.of(self._settings)
+        assert self._store is not None
+        standing = self._store.standing(Filter(states=("raised", "changed")), limit=1)
+        self.an_alert = standing[0].alert.record_id[:12] if standing else self.an_alert
+        home = self._settings.data_dir
+        for options, name in (((), "receipt.json"), (("--redacted",), "receipt-redacted.json")):
+            self._say(f"xiezhi receipt {self.an_alert} -o {home / name} {' '.join(options)}")
+            written = self._run("receipt", self.an_alert, "-o", str(home / name), *options)
+            click.echo(f"  python {VERIFIER} {home / name} --key {folder.public_key(folder.newest())}")
+            key = str(folder.public_key(folder.newest()))
+            if not written or not self._python(VERIFIER, str(home / name), "--key", key):
+                problems.append(f"{name} proves nothing")
         return problems
+
+    def _run(self, *arguments: str) -> bool:
+        return self._python("-m", "xiezhi.cli.main", *arguments)
+
+    def _python(self, *arguments: str) -> bool:
+        """Run this Python, show what it prints, and say whether it ended well."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=load_project().root,
+            env={**os.environ, **environment(self._settings)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SETTLE_TIMEOUT_S,
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            click.echo(f"  {line}")
+        return done.returncode == 0
 
     def _dead_letters(self) -> int:
         with LogReader(self._settings.bootstrap_servers) as log:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from consumers.audit.topics import TOPICS
 from streams import history
 from streams.cards import load_pack
 from streams.clock import passed_by
@@ -18,13 +19,13 @@ Look = Callable[[Sequence[PartitionLag]], None]
 
 def groups(settings: Settings) -> dict[str, list[str]]:
     """Every consumer group that a published record passes through, and what each must read."""
-    return {**passed_by(settings), "xiezhi-alert-store": [ALERT]}
+    return {**passed_by(settings), "xiezhi-alert-store": [ALERT], "xiezhi-audit": list(TOPICS)}
 
 
 def wait_until_settled(
     settings: Settings, *, pack: str, timeout_s: float, look: Look = lambda _: None
 ) -> None:
-    """Return once everything published is routed, judged and stored, relations and settle times included.
+    """Return once everything published is routed, judged, stored and audited, relations and settle times included.
 
     A settle time has run out once a tick says so; ticks are records, so this waits for offsets, never for time to
     pass. `look` is called a few times a second. Raises XiezhiError naming what is behind.

@@ -43,7 +43,7 @@ def running_bus(home: Path, **changes: Any) -> Iterator[RunningBus]:
     said: list[str] = []
     with LocalStack(stack_settings(home), say=said.append) as stack:
         settings = stack.settings(**{"tick_interval_s": 2.0, "session_timeout_s": 6.0, **changes})
-        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK)):
+        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK), ("audit", "init")):
             stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), settings, ROOT)
         stack.start_services(load_project(ROOT).services, settings, ROOT)
         with RunningBus(stack, settings, said) as bus:

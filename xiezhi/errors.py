@@ -12,6 +12,13 @@
     ├── RegistryUnavailableError    the registry cannot be reached; wait and try again
     ├── BrokerUnavailableError      no broker can be reached; wait and try again
     ├── DeliveryError               the broker did not accept a record
+    ├── AuditError                  bytes of the audit log or of a receipt are not what they must be
+    │   ├── AuditFormatError        a key, note, checkpoint, tile or bundle is not in its one canonical form
+    │   ├── AuditSignatureError     the key that was asked for did not sign this
+    │   ├── AuditProofError         a proof does not lead to the root it should
+    │   ├── AuditTamperedError      a whole log was checked; each finding names file and place
+    │   ├── AuditUnusableError      the log may not be continued: damaged, put back, closed or in use (exit 78)
+    │   └── AuditStorageError       the disk refused; nothing was signed, try again when it has room
     ├── StoreError                  a store (keyed state, alerts, cursors) cannot be opened, read or written
     └── StackError                  the local broker or registry did not start or stop as asked
 
@@ -20,6 +27,8 @@ Errors of the libraries underneath are chained, never leaked.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 #: sysexits.h EX_CONFIG: the supervisor does not restart a process that ends with it.
 EXIT_WILL_NOT_HELP_TO_RESTART = 78
@@ -91,6 +100,40 @@ class DeliveryError(XiezhiError):
 
 class StoreError(XiezhiError):
     """A store (keyed state, alerts, cursors) cannot be opened, read or written."""
+
+
+class AuditError(XiezhiError):
+    """Bytes of the audit log or of a receipt are not what they must be."""
+
+
+class AuditFormatError(AuditError):
+    """A key, note, checkpoint, tile or bundle is not in its one canonical form."""
+
+
+class AuditSignatureError(AuditError):
+    """The key that was asked for did not sign this, or its signature is wrong."""
+
+
+class AuditProofError(AuditError):
+    """An inclusion or consistency proof does not lead to the root it should."""
+
+
+class AuditTamperedError(AuditError):
+    """A whole audit log was checked and found wrong. `findings` holds one sentence each: file, place, what is wrong."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("the audit log is not what was signed:\n" + "\n".join(self.findings))
+
+
+class AuditUnusableError(AuditError):
+    """The log may not be continued: damaged, older than a checkpoint seen elsewhere, closed, or in use."""
+
+    exit_code = EXIT_WILL_NOT_HELP_TO_RESTART
+
+
+class AuditStorageError(AuditError):
+    """The disk refused to read or write. Nothing was signed over it; try again when the cause is gone."""
 
 
 class StackError(XiezhiError):

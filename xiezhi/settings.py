@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     dead_letters_per_minute_max: int = 1000
     #: Session time-out of consumer groups; how long a dead worker keeps its partitions.
     session_timeout_s: float = 6.0
+    #: Folder of the audit log's private keys; default: `audit/keys` below `data_dir`. Keep it from the log's backups.
+    audit_key_dir: Path | None = None
     #: Name of this worker's folder below `data_dir`; two workers of one service on one machine need two.
     worker: str = "0"
     #: File with working days of the site (YAML), laid over the library's when rules are activated.

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from xiezhi.contracts.base import Contract
-from xiezhi.contracts.bus import ACTIVATION, ALERT, DEAD_LETTER, RELATION
+from xiezhi.contracts.bus import ACTIVATION, ALERT, CHECKPOINT, DEAD_LETTER, RELATION
 from xiezhi.contracts.naming import fact_topic
 from xiezhi.errors import BrokerUnavailableError, ConfigurationError
 from xiezhi.settings import Settings
@@ -61,7 +61,8 @@ def topic_plan(contracts: Iterable[Contract], settings: Settings) -> tuple[Plann
     """Every contract's topic and the fact topic of the live generation, in order of name.
 
     Fact, alert and relation topics have one partition count, because a statement goes to the partition with the
-    number of the fact partition that caused it. Activations have one partition: their order is their meaning.
+    number of the fact partition that caused it. Activations and checkpoints have one partition: their order is their
+    meaning.
     """
     planned = [_planned(contract, settings) for contract in contracts]
     facts = PlannedTopic(fact_topic(settings.generation), settings.partitions, _enveloping())
@@ -69,7 +70,7 @@ def topic_plan(contracts: Iterable[Contract], settings: Settings) -> tuple[Plann
 
 
 def _planned(contract: Contract, settings: Settings) -> PlannedTopic:
-    partitions = 1 if contract.topic == ACTIVATION.topic else settings.partitions
+    partitions = 1 if contract.topic in (ACTIVATION.topic, CHECKPOINT.topic) else settings.partitions
     if contract.topic in (ALERT.topic, RELATION.topic, DEAD_LETTER.topic):
         return PlannedTopic(contract.topic, partitions, _enveloping())
     return PlannedTopic(contract.topic, partitions)

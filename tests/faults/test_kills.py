@@ -65,7 +65,7 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, 
     home = tmp_path_factory.mktemp("kills") / "stack"
     with LocalStack(stack_settings(home), say=print) as stack:
         settings = stack.settings(tick_interval_s=2.0, session_timeout_s=6.0)
-        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", "drill")):
+        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", "drill"), ("audit", "init")):
             stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), settings, ROOT)
         stack.start_services(load_project(ROOT).services, settings, ROOT)
         yield stack, settings

@@ -20,7 +20,7 @@ PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r
 def test_every_listening_socket_of_the_whole_bus_is_on_loopback(bus: RunningBus) -> None:
     wait_for(lambda: all(bus.pids().values()), 30.0, "every process is up")
     names = {pid: name for name, pid in bus.pids().items()}
-    assert set(names.values()) == {"kafka", "registry", "router", "clock", "judge", "alert-store"}
+    assert set(names.values()) == {"kafka", "registry", "router", "clock", "judge", "alert-store", "audit"}
     bus.quiet()  # so that every service has opened whatever it opens
     found = listening_sockets(names)
     assert [one for one in found if not one.is_on_loopback] == []

@@ -34,6 +34,7 @@ CORE = {
     "contracts": ("xiezhi.cli.contracts", "Record types: schemas, examples, topics. 数据契约"),
     "publish": ("xiezhi.cli.publish", "Publish records from a JSONL or CSV file. 发布"),
     "withdraw": ("xiezhi.cli.publish", "Withdraw a record that should never have been. 撤回"),
+    "verify": ("xiezhi.cli.verify", "Check a receipt offline, against a public key. 核验凭证"),
     "dead-letters": ("xiezhi.cli.dead_letters", "Records that could not be judged, and why. 死信"),
 }
 

@@ -72,6 +72,7 @@ def _start_project(stack: LocalStack, project: Project, settings: Settings, pack
     for name, arguments in (
         ("contracts-apply", ("contracts", "apply")),
         ("rules-apply", ("rules", "apply", "--pack", pack)),
+        ("audit-init", ("audit", "init")),
     ):
         _say(f"xiezhi {' '.join(arguments)} …")
         stack.run(name, ("-m", "xiezhi.cli.main", *arguments), settings, project.root)

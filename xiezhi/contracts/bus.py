@@ -12,6 +12,7 @@ from xiezhi.contracts.activation import Activation
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.base import Classification, Compatibility, Contract, Record
 from xiezhi.contracts.case import Case
+from xiezhi.contracts.checkpoint import Checkpoint
 from xiezhi.contracts.dead_letter import DeadLetter
 from xiezhi.contracts.relation import Relation
 
@@ -29,5 +30,6 @@ ACTIVATION = _contract("activation", Activation, _INTERNAL)
 DEAD_LETTER = _contract("dead-letter", DeadLetter, _RESTRICTED)  # holds any record, kinship too
 ACCESS = _contract("access", Access, _INTERNAL)
 CASE = _contract("case", Case, _INTERNAL)
+CHECKPOINT = _contract("checkpoint", Checkpoint, _INTERNAL)
 
-BUS_CONTRACTS: tuple[Contract, ...] = (ALERT, RELATION, ACTIVATION, DEAD_LETTER, ACCESS, CASE)
+BUS_CONTRACTS: tuple[Contract, ...] = (ALERT, RELATION, ACTIVATION, DEAD_LETTER, ACCESS, CASE, CHECKPOINT)

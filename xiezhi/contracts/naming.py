@@ -16,6 +16,7 @@ ACTIVATION = "xiezhi.activation.v1"
 DEAD_LETTER = "xiezhi.dead-letter.v1"
 ACCESS = "xiezhi.access.v1"
 CASE = "xiezhi.case.v1"
+CHECKPOINT = "xiezhi.checkpoint.v1"
 
 
 def topic_name(owner: str, record: str, major: int) -> str:

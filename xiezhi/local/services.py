@@ -70,7 +70,10 @@ def load_services(file: Path) -> tuple[Service, ...]:
 
 def environment(settings: Settings) -> Mapping[str, str]:
     """`settings` as the variables that give another process the same settings."""
-    days = settings.working_days
-    absolute = {"data_dir": settings.data_dir.absolute(), "working_days": days and days.absolute()}
+    optional = ("working_days", "audit_key_dir")
+    folders = {
+        name: folder and folder.absolute() for name in optional for folder in (getattr(settings, name),)
+    }
+    absolute = {"data_dir": settings.data_dir.absolute(), **folders}
     values = settings.model_copy(update=absolute).model_dump(mode="json", exclude_none=True)
     return {f"XIEZHI_{name.upper()}": str(value) for name, value in values.items()}

@@ -10,7 +10,15 @@ import pytest
 from schemas.catalogue import CONTRACTS
 from xiezhi import topics
 from xiezhi.contracts.bus import BUS_CONTRACTS
-from xiezhi.contracts.naming import ACTIVATION, ALERT, DEAD_LETTER, RELATION, fact_topic, topic_name
+from xiezhi.contracts.naming import (
+    ACTIVATION,
+    ALERT,
+    CHECKPOINT,
+    DEAD_LETTER,
+    RELATION,
+    fact_topic,
+    topic_name,
+)
 from xiezhi.errors import BrokerUnavailableError
 from xiezhi.settings import Settings
 from xiezhi.topics import ActualTopic, PlannedTopic, Topics, compare, topic_plan
@@ -32,8 +40,8 @@ def test_fact_alert_and_relation_topics_have_one_partition_count() -> None:
     assert {PLAN[name].partitions for name in (fact_topic(7), ALERT, RELATION)} == {3}
 
 
-def test_activations_are_in_one_order() -> None:
-    assert [name for name, topic in PLAN.items() if topic.partitions == 1] == [ACTIVATION]
+def test_activations_and_checkpoints_are_in_one_order() -> None:
+    assert [name for name, topic in PLAN.items() if topic.partitions == 1] == [ACTIVATION, CHECKPOINT]
 
 
 def test_nothing_is_ever_compacted_or_deleted_and_the_broker_dates_every_record() -> None:
