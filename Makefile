@@ -62,5 +62,5 @@ tamper: $(READY) ## Random changes to audit evidence, all of which must be found
 ##@ Measure
 bench: $(READY) ## Router and judge on a backlog beside stock Faust, with profiles: make bench RECORDS=200000
 	$(BIN)/python -m benchmarks.backlog --records $(or $(RECORDS),200000)
-bench-audit: $(READY) ## The audit log at a million leaves: publishing, verification, proofs. Needs 2 GB of disk
+bench-audit: $(READY) ## The audit log at a million leaves: publishing, verification, proofs. Needs 0.5 GB of disk
 	$(BIN)/python -m benchmarks.audit --leaves $(or $(LEAVES),1000000)
