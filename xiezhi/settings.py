@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xiezhi.errors import ConfigurationError
@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     #: Name of this worker's folder below `data_dir`; two workers of one service on one machine need two.
     worker: str = "0"
     log_level: str = "INFO"
+    #: Port on loopback where this process serves its metrics; 0: nowhere. `xiezhi up` gives each service its own.
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    #: Seconds between two looks of the monitor.
+    monitor_interval_s: float = 5.0
+    #: Free space below which `xiezhi doctor` complains, in gibibytes: the broker stops when its disk is full.
+    disk_free_min_gib: float = 2.0
 
 
 def read_settings() -> Settings:
