@@ -73,7 +73,10 @@ def judge_app(settings: Settings, meters: Meters) -> Any:
     app = _app("judge", settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
     stage = Stage("judge", settings, codec, JUDGE_FORMAT, meters)
-    stage.measure.started(rule.id for join in JOINS for rule in join.rules)
+    stage.measure.started(
+        [one.id for join in JOINS for one in join.rules],
+        [one.name for join in JOINS for one in join.derivations],
+    )
     judging = Judging(
         joins=JOINS,
         decode=codec.decode_as,

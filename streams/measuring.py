@@ -89,9 +89,10 @@ class StageMeasure:
     def _latency(self, segment: str, took_ms: int) -> None:
         self._meters.observe(catalogue.ALERT_LATENCY, max(0, took_ms) / 1000, segment)
 
-    def started(self, rules: Iterable[str]) -> None:
-        """A counter that does not exist yet cannot be seen to rise from nothing: begin all known ones at 0."""
+    def started(self, rules: Sequence[str], derivations: Sequence[str]) -> None:
+        """Begin what is known at 0: a counter that first appears at 1 is not seen to have risen."""
         for rule in rules:
             for outcome in Outcome:
                 self._meters.count(catalogue.OUTCOMES, 0, rule, outcome.value)
-            self._meters.count(catalogue.RULE_FAILURES, 0, rule)
+        for owner in (*rules, *derivations):
+            self._meters.count(catalogue.RULE_FAILURES, 0, owner)

@@ -21,6 +21,9 @@ class Gauges:
         self._contracts = contracts
         readings: dict[catalogue.Metric, Callable[[Sight], Reading]] = {
             catalogue.GROUP_LAG: _lag,
+            catalogue.GROUP_OFFSET: lambda sight: [
+                (one.committed, (one.group, one.topic, str(one.partition))) for one in sight.lags
+            ],
             catalogue.GROUP_LAG_TIME: _lag_time,
             catalogue.GROUP_MEMBERS: lambda sight: [(n, (group,)) for group, n in sight.members.items()],
             catalogue.TOPIC_RECORDS: _records,

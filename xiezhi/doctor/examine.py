@@ -55,29 +55,29 @@ def examine(
 ) -> Report:
     """Returns after `deadline_s` at the latest; checks that have not ended by then are left behind."""
     answers: dict[str, PartReport] = {}
-    threads: dict[str, threading.Thread] = {}
+    done = {check.part: threading.Event() for check in checks}
     deadline = clock() + deadline_s
 
     def run(check: Check) -> None:
-        answers[check.part] = _not_asked(check, threads, answers, deadline - clock()) or _ask(check, patient)
+        answers[check.part] = _not_asked(check, done, answers, deadline - clock()) or _ask(check, patient)
+        done[check.part].set()
 
-    threads |= {one.part: threading.Thread(target=run, args=(one,), daemon=True) for one in checks}
-    for thread in threads.values():
-        thread.start()
-    for thread in threads.values():
-        thread.join(max(0.0, deadline - clock()))
+    for check in checks:
+        threading.Thread(target=run, args=(check,), daemon=True).start()
+    for event in done.values():
+        event.wait(max(0.0, deadline - clock()))
     late = f"no answer within {deadline_s:g} s"
     parts = tuple(answers.get(check.part) or PartReport(check, None, late) for check in checks)
     return Report(parts, tuple(_findings(parts)))
 
 
 def _not_asked(
-    check: Check, threads: Mapping[str, threading.Thread], answers: Mapping[str, PartReport], wait_s: float
+    check: Check, done: Mapping[str, threading.Event], answers: Mapping[str, PartReport], wait_s: float
 ) -> PartReport | None:
     """Why this check is left out: a part that it needs is away. None if all are well."""
     for need in check.needs:
-        if need in threads:
-            threads[need].join(max(0.0, wait_s))
+        if need in done:
+            done[need].wait(max(0.0, wait_s))
             answer = answers.get(need)
             if answer is None or answer.severity is Severity.CRITICAL:
                 return PartReport(check, None, need, explained_by=need)
@@ -94,10 +94,10 @@ def _ask(check: Check, patient: Patient) -> PartReport:
 
 
 def _findings(parts: Sequence[PartReport]) -> list[Finding]:
-    found = [finding for part in parts if part.examined for finding in part.examined.findings]
-    found += [
-        Finding(Severity.WARNING, part.check.part, "unexamined", {"why": part.obstacle})
-        for part in parts
-        if part.examined is None and not part.explained_by
-    ]
+    found: list[Finding] = []
+    for part in parts:
+        if part.examined is not None:
+            found += part.examined.findings
+        elif not part.explained_by:
+            found.append(Finding(Severity.WARNING, part.check.part, "unexamined", {"why": part.obstacle}))
     return sorted(found, key=lambda one: one.severity.rank)  # stable: within one severity as the parts stand

@@ -8,8 +8,7 @@ operates the bus: services, groups, topics, departments, rules. Never an id, a k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -32,7 +31,7 @@ class Metric:
     zh: str
     en: str
     buckets: tuple[float, ...] = ()
-    constants: Mapping[str, str] = field(default_factory=dict)
+    constants: tuple[tuple[str, str], ...] = ()
 
     @property
     def exposed(self) -> str:
@@ -53,7 +52,7 @@ class Metric:
     @property
     def exposed_labels(self) -> tuple[str, ...]:
         """Label names as Prometheus scrapes them."""
-        return tuple(_underscored(label) for label in (*self.labels, *self.constants))
+        return tuple(_underscored(label) for label in (*self.labels, *(name for name, _ in self.constants)))
 
 
 _UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes"}
@@ -66,7 +65,7 @@ def _underscored(name: str) -> str:
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 _RECORDS = "{record}"
 _TOPIC, _GROUP = "messaging.destination.name", "messaging.consumer.group.name"
-_KAFKA = {"messaging.system": "kafka"}
+_KAFKA = ("messaging.system", "kafka")
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
 #: A department's record is handed in within seconds by some, in monthly batches by others.
 _LATENESS_S = (1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 604800.0, 2678400.0, 31622400.0)
@@ -80,7 +79,7 @@ CONSUMED = Metric(
     (_TOPIC, _GROUP),
     "各环节处理的记录数，重启后重复处理的计入",
     "Records that a stage has taken in, repeats after a restart included",
-    constants={**_KAFKA, "messaging.operation.name": "poll"},
+    constants=(_KAFKA, ("messaging.operation.name", "poll")),
 )
 SENT = Metric(
     "messaging.client.sent.messages",
@@ -89,7 +88,7 @@ SENT = Metric(
     (_TOPIC,),
     "各环节向主题发送的记录数",
     "Records that a stage has handed to its producer",
-    constants={**_KAFKA, "messaging.operation.name": "send"},
+    constants=(_KAFKA, ("messaging.operation.name", "send")),
 )
 BATCHES = Metric(
     "xiezhi.batches",
@@ -212,6 +211,14 @@ GROUP_LAG = Metric(
     "消费组积压记录数",
     "Records between a consumer group's committed offset and the end of the partition",
 )
+GROUP_OFFSET = Metric(
+    "kafka.consumer_group.offset",
+    _G,
+    "1",
+    ("group", "topic", "partition"),
+    "消费组已提交的偏移量",
+    "Offset that a consumer group has committed",
+)
 GROUP_LAG_TIME = Metric(
     "xiezhi.consumer_group.lag_time",
     _G,
@@ -330,6 +337,7 @@ STAGE_METRICS = (
 CLOCK_METRICS = (WATERMARK, TICKS)
 MONITOR_METRICS = (
     GROUP_LAG,
+    GROUP_OFFSET,
     GROUP_LAG_TIME,
     GROUP_MEMBERS,
     TOPIC_RECORDS,

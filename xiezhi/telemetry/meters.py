@@ -78,4 +78,4 @@ class Meters:
 
 def attributes_of(metric: Metric, labels: Labels) -> dict[str, AttributeValue]:
     """The attributes of one value. Raises ValueError unless there is a value for every label."""
-    return {**metric.constants, **dict(zip(metric.labels, labels, strict=True))}
+    return dict((*metric.constants, *zip(metric.labels, labels, strict=True)))
