@@ -32,8 +32,8 @@ from xiezhi.publish import Publisher
 from xiezhi.telemetry import catalogue
 
 SOURCE = "urn:xiezhi:synthetic:doctor"
-#: The command's promise on an idle machine is five seconds; a test machine may run much beside it.
-ANSWER_S = 15.0
+#: Three seconds on an idle machine, Python's start included; this one may run much beside it.
+ANSWER_S = 40.0
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from xiezhi.contracts.naming import is_topic_name
 from xiezhi.doctor.finding import Examined, Facts, Finding, Patient, Severity
 from xiezhi.doctor.processes import expected_groups
-from xiezhi.groups import BUS_OWNER, inputs_of_groups, owner_of
+from xiezhi.groups import inputs_of_groups
 from xiezhi.ingestion import Ingestion
 from xiezhi.lag import Lags, PartitionLag
 
@@ -48,7 +49,7 @@ def examine_lag(patient: Patient) -> Examined:
 def _inputs(patient: Patient, ingestion: Ingestion) -> dict[str, tuple[str, ...]]:
     topics = [contract.topic for contract in patient.contracts]
     if not patient.services:  # no project names them: whatever departments have on this broker
-        topics = sorted(topic for topic in ingestion.topics() if owner_of(topic) != BUS_OWNER)
+        topics = sorted(filter(is_topic_name, ingestion.topics()))
     inputs = inputs_of_groups(topics, patient.settings.generation)
     return {group: inputs[group] for group in expected_groups(patient)}
 
