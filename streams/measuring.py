@@ -1,4 +1,5 @@
-"""What router and judge measure: a few additions per batch, none per record.
+"""What router and judge measure: some additions per batch (4 µs of CPU), 0.1 µs per record sent, 0.3 µs per answer of a
+rule.
 
 How late departments are is a sample, one record per topic and second, because a histogram costs as much as judging a
 record does.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-from xiezhi.cli.terminal import clean, instant, table
+from xiezhi.cli.terminal import clean, instant, table, width
 from xiezhi.doctor.examine import PartReport, Report
 from xiezhi.doctor.finding import Finding, Lang, Patient, Severity, label, part_label
 
@@ -24,10 +25,20 @@ def page(report: Report, patient: Patient, lang: Lang) -> list[tuple[str, str | 
     lines += [(line, None) for line in table(heads, rows)]
     for finding in report.findings:
         lines.append(("", None))
-        severity = label(finding.severity.value, lang)
-        lines.append((clean(f"{severity}: {finding.said(lang)}"), _COLOURS[finding.severity]))
-        lines.append((clean(f"  {label('do', lang)}: {finding.advice(lang)}"), None))
+        lines += _paragraph(
+            label(finding.severity.value, lang), finding.said, lang, _COLOURS[finding.severity]
+        )
+        lines += _paragraph(f"  {label('do', lang)}", finding.advice, lang, None)
     return [*lines, ("", None), (verdict(report, lang), None if report.is_healthy else "red")]
+
+
+def _paragraph(
+    head: str, text: Callable[[Lang], str], lang: Lang, colour: str | None
+) -> list[tuple[str, str | None]]:
+    """One line per language, the second below the first."""
+    languages: tuple[Lang, ...] = ("zh", "en") if lang == "both" else (lang,)
+    heads = [f"{head}: ", " " * (width(head) + 2)]
+    return [(before + clean(text(one)), colour) for before, one in zip(heads, languages, strict=False)]
 
 
 def verdict(report: Report, lang: Lang) -> str:
