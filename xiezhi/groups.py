@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from xiezhi.contracts.naming import ACCESS, ACTIVATION, ALERT, RELATION, fact_topic
+from xiezhi.contracts.naming import ACCESS, ACTIVATION, ALERT, CASE, DEAD_LETTER, RELATION, fact_topic
 
 ROUTER, JUDGE, ALERT_STORE, AUDIT = "xiezhi-router", "xiezhi-judge", "xiezhi-alert-store", "xiezhi-audit"
 #: The part of a topic's name that stands for its department; the bus's own topics have this one.
@@ -29,7 +29,7 @@ def inputs_of_groups(topics: Iterable[str], generation: int) -> dict[str, tuple[
         ROUTER: (*departments, RELATION),
         JUDGE: (fact_topic(generation),),
         ALERT_STORE: (ALERT,),
-        AUDIT: (*departments, ALERT, RELATION, ACTIVATION, ACCESS),
+        AUDIT: (*departments, ALERT, RELATION, ACTIVATION, DEAD_LETTER, ACCESS, CASE),
     }
 
 

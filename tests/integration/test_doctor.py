@@ -263,10 +263,10 @@ def expected() -> set[str]:
 def test_what_is_measured_is_what_happened(watched: RunningBus) -> None:
     wait_until_healthy(watched)
     before = scraped(watched)
-    publish(watched, seed=73, groups=6)
+    publish(watched, seed=73)
     watched.settle()
     after = scraped(watched)
-    payments = len([one for one in load(73, 6, now_ms()) if one.contract is PAYMENT])
+    payments = len([one for one in load(73, 20, now_ms()) if one.contract is PAYMENT])
 
     def grew(metric: catalogue.Metric, **labels: str) -> float:
         return after.total(metric.exposed, **labels) - before.total(metric.exposed, **labels)
