@@ -21,15 +21,15 @@ def test_every_listening_socket_of_the_whole_bus_is_on_loopback(bus: RunningBus)
     wait_for(lambda: all(bus.pids().values()), 30.0, "every process is up")
     names = {pid: name for name, pid in bus.pids().items()}
     assert set(names.values()) == {"kafka", "registry", "router", "clock", "judge", "alert-store", "monitor"}
+    servers = {"kafka", "registry"}
+    services = sorted(set(names.values()) - servers)
+    wait_for(lambda: {one.pid for one in listening_sockets(names)} == names.keys(), 60.0, "all serve")
     bus.quiet()  # so that every service has opened whatever it opens
     found = listening_sockets(names)
     assert [one for one in found if not one.is_on_loopback] == []
     by_process = sorted(names[one.pid] for one in found)
-    servers = ["kafka", "kafka", "registry", "registry"]
-    services = set(names.values()) - set(servers)
-    assert by_process == sorted([*servers, *services]), (
-        "a service serves its metrics and listens for nothing else"
-    )
+    expected = sorted([*services, "kafka", "kafka", "registry", "registry"])
+    assert by_process == expected, "a service serves its metrics and listens for nothing else"
 
 
 @pytest.mark.parametrize(

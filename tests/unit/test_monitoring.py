@@ -68,7 +68,7 @@ def test_a_query_for_what_nobody_measures_is_noticed() -> None:
     assert asked.series == {"xiezhi_wishes_total"}
     assert asked.matched == {("xiezhi_wishes_total", "shape")}
     assert asked.grouped == {"colour"}
-    with pytest.raises(ValueError, match="parse"):
+    with pytest.raises(ValueError, match="unclosed"):
         asked_by("sum by (rate(")
 
 
