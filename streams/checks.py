@@ -27,7 +27,7 @@ WATERMARK_OLD_S = 300.0
 def examine_clock(patient: Patient) -> Examined:
     """The last tick of every fact partition: when it came, and the instant that it names."""
     topic = fact_topic(patient.settings.generation)
-    with LogReader(patient.settings.bootstrap_servers, timeout_s=patient.timeout_s) as log:
+    with LogReader(patient.settings.bootstrap_servers, patient.timeout_s) as log:
         ticks = [_last_tick(log, topic, number) for number in range(log.partitions(topic))]
     if not ticks:
         return Examined("-")  # that the topic is missing is said elsewhere
@@ -64,7 +64,7 @@ def examine_rules(patient: Patient) -> Examined:
     settings = patient.settings
     with (
         ConfluentRegistry(settings.registry_url, timeout_s=patient.timeout_s / 3) as registry,
-        LogReader(settings.bootstrap_servers, timeout_s=patient.timeout_s) as log,
+        LogReader(settings.bootstrap_servers, patient.timeout_s) as log,
     ):
         if not log.partitions(ACTIVATION):
             return Examined("-")

@@ -70,8 +70,9 @@ class LogReader:
     """Reads partitions by offset. Blocking; one thread at a time. Close it, or use it as a context manager."""
 
     def __init__(
-        self, bootstrap_servers: str, *, timeout_s: float = TIMEOUT_S, **options: str | int | bool
+        self, bootstrap_servers: str, timeout_s: float = TIMEOUT_S, /, **options: str | int | bool
     ) -> None:
+        """`options` are the client's. Opens no connection."""
         self._timeout_s = timeout_s
         self._consumer = Consumer(
             {

@@ -80,7 +80,7 @@ def examine_dead_letters(patient: Patient) -> Examined:
         return Examined("0")  # needs no registry
     with (
         ConfluentRegistry(settings.registry_url, timeout_s=patient.timeout_s / 3) as registry,
-        LogReader(settings.bootstrap_servers, timeout_s=patient.timeout_s) as log,
+        LogReader(settings.bootstrap_servers, patient.timeout_s) as log,
     ):
         letters = [one for one in read_letters(log, Codec(registry), Wanted()) if isinstance(one, Letter)]
     waiting = [record for record in dead_records(letters) if record.waits]
