@@ -25,7 +25,7 @@ from confluent_kafka import Producer
 from schemas.catalogue import CONTRACTS
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.stage import now_ms, producer_options
-from xiezhi.contracts.naming import ACTIVATION, fact_topic
+from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.errors import BrokerUnavailableError, DeliveryError
 from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups
 from xiezhi.lag import Lags

@@ -133,7 +133,7 @@ class Lags:
         return replace(lag, committed=lag.end) if tail.is_empty else lag
 
     def _holds_no_record(self, lag: PartitionLag) -> bool:
-        with LogReader(self._bootstrap_servers) as log:
+        with LogReader(self._bootstrap_servers, self._timeout_s) as log:
             try:
                 with closing(log.read(lag.topic, lag.partition, lag.committed, lag.end)) as chunks:
                     return next(chunks, None) is None

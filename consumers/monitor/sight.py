@@ -52,6 +52,8 @@ class Lookout:
     ) -> None:
         self._settings, self._topics, self._inputs = settings, topics, inputs
         self._registry, self._clock = registry, clock
+        self._lags: Lags | None = None
+        self._watched: set[str] = set()
         self._ingestion = Ingestion(settings.bootstrap_servers, timeout_s=TIMEOUT_S)
 
     def look(self) -> Sight:
@@ -70,7 +72,9 @@ class Lookout:
     def _log(self, seen: Sight) -> Sight:
         members = self._ingestion.members(list(self._inputs))
         inputs = {group: topics for group, topics in self._inputs.items() if members[group] or group != AUDIT}
-        lags = Lags(self._settings.bootstrap_servers, inputs, timeout_s=TIMEOUT_S).read()
+        if self._lags is None or inputs.keys() != self._watched:
+            self._lags, self._watched = self._lags_of(inputs), set(inputs)
+        lags = self._lags.read()
         ends = self._ingestion.ends(self._topics)
         return Sight(
             seen.looked_ms,
@@ -84,6 +88,10 @@ class Lookout:
             seen.disk_free_bytes,
             seen.restarts,
         )
+
+    def _lags_of(self, inputs: Inputs) -> Lags:
+        """Kept from look to look: it learns that what is left of a partition holds no record."""
+        return Lags(self._settings.bootstrap_servers, inputs, timeout_s=TIMEOUT_S)
 
     def _registry_answers(self) -> bool:
         try:
