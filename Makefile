@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROMTOOL ?= promtool
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults lint format types imports model bench
+.PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults monitoring lint format types imports model bench
 .PHONY: tamper bench-audit
 
 help: ## Show this list
@@ -45,6 +46,10 @@ test-e2e: $(READY) ## The demo, the README's commands and third-party data, end 
 	$(PYTEST) tests/e2e
 test-faults: $(READY) ## The crash model and real kills under load
 	$(PYTEST) tests/faults
+monitoring: ## Alert rules over synthetic series, by promtool of a Prometheus: make monitoring PROMTOOL=/path/to/promtool
+	@command -v $(PROMTOOL) >/dev/null || { echo "$(PROMTOOL) is not here; it comes with Prometheus (Debian: apt install prometheus)"; exit 1; }
+	$(PROMTOOL) check config deploy/monitoring/prometheus.yaml
+	$(PROMTOOL) test rules deploy/monitoring/rules.test.yaml
 lint: $(READY) ## ruff: style and banned calls
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

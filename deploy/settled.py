@@ -10,6 +10,7 @@ from streams.cards import load_pack
 from streams.clock import passed_by
 from streams.stage import now_ms
 from xiezhi.contracts.naming import ALERT
+from xiezhi.groups import ALERT_STORE, AUDIT
 from xiezhi.lag import Lags, PartitionLag
 from xiezhi.log import LogReader
 from xiezhi.settings import Settings
@@ -19,7 +20,7 @@ Look = Callable[[Sequence[PartitionLag]], None]
 
 def groups(settings: Settings) -> dict[str, list[str]]:
     """Every consumer group that a published record passes through, and what each must read."""
-    return {**passed_by(settings), "xiezhi-alert-store": [ALERT], "xiezhi-audit": list(TOPICS)}
+    return {**passed_by(settings), ALERT_STORE: [ALERT], AUDIT: list(TOPICS)}
 
 
 def wait_until_settled(

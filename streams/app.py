@@ -22,6 +22,7 @@ from streams.agents import subscribe
 from streams.cores import JudgeCore, RouterCore
 from streams.joins import JOINS
 from streams.judge import Judge, Judging
+from streams.measuring import StageMeasure
 from streams.records import Guard
 from streams.router import Router, selectors_fingerprint
 from streams.stage import Assigned, Stage, now_ms
@@ -32,6 +33,8 @@ from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
 from xiezhi.store import KeyedStore
+from xiezhi.telemetry.endpoint import serve_metrics
+from xiezhi.telemetry.meters import Meters
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +49,17 @@ FOLLOW_INTERVAL_S = 0.05
 COLLECT_AFTER_OBJECTS = 50_000
 
 
-def router_app(settings: Settings) -> Any:
+def router_app(settings: Settings, meters: Meters) -> Any:
     """Departments' records and relations -> facts."""
     app = _app("router", settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    stage = Stage("router", settings, codec, selectors_fingerprint(JOINS))
+    stage = Stage("router", settings, codec, selectors_fingerprint(JOINS), meters)
     guard = Guard(codec.decode_as, int(settings.future_tolerance_s * 1000))
 
     def open_core(_: str, __: int, store: KeyedStore) -> RouterCore:
-        return RouterCore(Router(JOINS, guard, store), fact_topic(settings.generation), now_ms)
+        return RouterCore(
+            Router(JOINS, guard, store), fact_topic(settings.generation), now_ms, stage.measure.lateness
+        )
 
     stage.open_core = open_core
     topics = [contract.topic for contract in CONTRACTS]
@@ -63,21 +68,27 @@ def router_app(settings: Settings) -> Any:
     return app
 
 
-def judge_app(settings: Settings) -> Any:
+def judge_app(settings: Settings, meters: Meters) -> Any:
     """Facts, ticks and activations -> alerts and relations."""
     app = _app("judge", settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    stage = Stage("judge", settings, codec, JUDGE_FORMAT)
+    stage = Stage("judge", settings, codec, JUDGE_FORMAT, meters)
+    stage.measure.started(
+        [one.id for join in JOINS for one in join.rules],
+        [one.name for join in JOINS for one in join.derivations],
+    )
     judging = Judging(
         joins=JOINS,
         decode=codec.decode_as,
         activate=activator(codec.decode_as, ACTIVATION, JOINS, lambda: _latest_activations(settings, codec)),
         generation=settings.generation,
-        on_failure=_log_failure,
+        on_outcome=stage.measure.outcome,
+        on_failure=_on_failure(stage.measure),
     )
 
     def open_core(_: str, partition: int, store: KeyedStore) -> JudgeCore:
-        return JudgeCore(Judge(judging, store), partition, codec.encode, codec.decode_as, now_ms)
+        judge = Judge(judging, store)
+        return JudgeCore(judge, partition, codec.encode, codec.decode_as, now_ms, on_said=stage.measure.said)
 
     stage.open_core = open_core
     follower = Follower(stage, settings)
@@ -94,10 +105,15 @@ def judge_app(settings: Settings) -> Any:
     return app
 
 
-def _log_failure(owner: str, view: str, error: str) -> None:
+def _on_failure(measure: StageMeasure) -> Callable[[str, str, str], None]:
     """Name the rule and the kind of error; key and values may hold a person's token, so the view is named by a hash."""
-    opaque = hashlib.sha256(view.encode()).hexdigest()[:16]
-    logger.error("%s failed at view %s with %s", owner, opaque, error.partition("(")[0])
+
+    def on_failure(owner: str, view: str, error: str) -> None:
+        opaque = hashlib.sha256(view.encode()).hexdigest()[:16]
+        logger.error("%s failed at view %s with %s", owner, opaque, error.partition("(")[0])
+        measure.failed(owner)
+
+    return on_failure
 
 
 def _latest_activations(settings: Settings, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
@@ -220,15 +236,15 @@ def _run(arguments: list[str], settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for talkative in ("httpx", "httpx2", "httpcore2", "aiokafka"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
-    stages: dict[str, Callable[[], object]] = {
-        "router": lambda: _work(router_app(settings), settings),
-        "judge": lambda: _work(judge_app(settings), settings),
-        "clock": lambda: clock.run(settings),
+    stages: dict[str, Callable[[Meters], object]] = {
+        "router": lambda meters: _work(router_app(settings, meters), settings),
+        "judge": lambda meters: _work(judge_app(settings, meters), settings),
+        "clock": lambda meters: clock.run(settings, meters),
     }
     if len(arguments) != 1 or arguments[0] not in stages:
         print(f"usage: python -m streams.app {' | '.join(stages)}", file=sys.stderr)  # noqa: T201 -- a usage line
         return 64
-    stages[arguments[0]]()
+    stages[arguments[0]](serve_metrics(arguments[0], settings.metrics_port).meters)
     return 0
 
 

@@ -27,9 +27,12 @@ from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.stage import now_ms, producer_options
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.errors import BrokerUnavailableError, DeliveryError
+from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups
 from xiezhi.lag import Lags
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.settings import Settings
+from xiezhi.telemetry import catalogue
+from xiezhi.telemetry.meters import Meters
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +101,11 @@ class Clock:
         watermark: LowWatermark,
         producer: Any,
         clock: Callable[[], int],
+        meters: Meters | None = None,
     ) -> None:
         self._log, self._watermark, self._producer, self._clock = log, watermark, producer, clock
+        self._meters = meters or Meters()
+        self.said_ms = 0  # the watermark of the last tick
         self._topic = fact_topic(settings.generation)
         self._interval_ms = int(settings.tick_interval_s * 1000)
         self._next_activation = 0
@@ -123,7 +129,9 @@ class Clock:
         )
         now, passed_ms = self._clock(), self._watermark.read()
         if now >= self._next_tick_ms:
-            self._broadcast(TICK_KEY, json.dumps({"now_ms": passed_ms}).encode(), [])
+            self.said_ms = passed_ms
+            self._broadcast(TICK_KEY, json.dumps({"now_ms": self.said_ms}).encode(), [])
+            self._meters.count(catalogue.TICKS, 1)
             self._next_tick_ms = now - now % self._interval_ms + self._interval_ms
         self._deliver()
 
@@ -151,20 +159,19 @@ class Clock:
 
 def passed_by(settings: Settings) -> dict[str, list[str]]:
     """The groups that a record passes before an answer takes it into account, and what each reads."""
-    return {
-        "xiezhi-router": [*(contract.topic for contract in CONTRACTS), RELATION],
-        "xiezhi-judge": [fact_topic(settings.generation)],
-    }
+    inputs = inputs_of_groups((contract.topic for contract in CONTRACTS), settings.generation)
+    return {group: list(inputs[group]) for group in (ROUTER, JUDGE)}
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, meters: Meters) -> None:
     """Tick until TERM or Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with LogReader(settings.bootstrap_servers) as log:
         watermark = LowWatermark(Lags(settings.bootstrap_servers, passed_by(settings)), now_ms)
-        clock = Clock(settings, log, watermark, Producer(producer_options(settings)), now_ms)
+        clock = Clock(settings, log, watermark, Producer(producer_options(settings)), now_ms, meters)
+        meters.read(catalogue.WATERMARK, lambda: [(clock.said_ms / 1000, ())] if clock.said_ms else [])
         logger.info("ticking every %s s", settings.tick_interval_s)
         while not stop.wait(LOOK_INTERVAL_S):
             try:

@@ -14,22 +14,36 @@ from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore
 
 Clock = Callable[[], int]
+OnSaid = Callable[[Sequence[Output], int], None]
 
 
 class RouterCore:
     """Routes one input partition to the fact topic."""
 
-    def __init__(self, router: Router, fact_topic: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        router: Router,
+        fact_topic: str,
+        clock: Clock,
+        on_batch: Callable[[RawRecord], None] = lambda last: None,
+    ) -> None:
+        """`on_batch` gets the last record of every batch."""
         self._router, self._fact_topic, self._clock = router, fact_topic, clock
+        self._on_batch = on_batch
 
     @property
     def store(self) -> KeyedStore:
         return self._router.store
 
     def restore(self, records: Sequence[RawRecord]) -> None:
-        self.process(records)  # what it would send was delivered before the offset was committed
+        self._route(records)  # what it would send was delivered before the offset was committed
 
     def process(self, records: Sequence[RawRecord]) -> Work:
+        if records:
+            self._on_batch(records[-1])
+        return self._route(records)
+
+    def _route(self, records: Sequence[RawRecord]) -> Work:
         work, routed_ms = Work(), self._clock()
         for record in records:
             try:
@@ -46,9 +60,19 @@ class RouterCore:
 class JudgeCore:
     """Judges one fact partition; statements go to the output partitions of the same number."""
 
-    def __init__(self, judge: Judge, partition: int, encode: Encode, decode: Decode, clock: Clock) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        partition: int,
+        encode: Encode,
+        decode: Decode,
+        clock: Clock,
+        on_said: OnSaid = lambda outputs, judged_ms: None,
+    ) -> None:
+        """`on_said` learns of statements and when they were judged, in milliseconds since 1970."""
         self._judge, self._partition = judge, partition
         self._encode, self._decode, self._clock = encode, decode, clock
+        self._on_said = on_said
         self._speaking = False  # only from the first batch on: by then it has been told all that was said
 
     @property
@@ -86,6 +110,7 @@ class JudgeCore:
 
     def _say(self, work: Work, outputs: Sequence[Output]) -> Work:
         judged_ms = self._clock()
+        self._on_said(outputs, judged_ms)
         for output in outputs:
             statement = encode_output(output, self._encode, judged_ms)
             work.outgoing.append(

@@ -59,10 +59,16 @@ class Batch:
 class Pipeline:
     """The batches of one process that are under way. All calls come from the event loop's thread."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, producer: Producer, waited: Callable[[float], None] = lambda _: None) -> None:
+        """`waited` is told the seconds for which the client had no room."""
+        self._producer, self._waited = producer, waited
         self._batches: deque[Batch] = deque()
         self._submitted = asyncio.Event()
+
+    @property
+    def batches(self) -> int:
+        """How many are under way."""
+        return len(self._batches)
 
     async def send(self, batch: Batch, records: Iterable[Outgoing]) -> None:
         """Hand records to the client for `batch`; waits only while the client's queue is full."""
@@ -82,6 +88,7 @@ class Pipeline:
                 except BufferError:
                     self._producer.poll(0)
                     await asyncio.sleep(POLL_INTERVAL_S)
+                    self._waited(POLL_INTERVAL_S)
             batch.waiting += 1
 
     async def submit(self, batch: Batch) -> None:

@@ -13,11 +13,12 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep, time_ns
+from time import monotonic, perf_counter, sleep, time_ns
 from typing import Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from streams.measuring import StageMeasure
 from streams.pipeline import Batch, Outgoing, Pipeline
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
@@ -33,6 +34,8 @@ from xiezhi.errors import (
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.settings import Settings
 from xiezhi.store import KeyedStore, RocksBackend
+from xiezhi.telemetry import catalogue
+from xiezhi.telemetry.meters import Meters
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +101,13 @@ class Stage:
     and `on_open` if a partition needs more than its own log before its first batch.
     """
 
-    def __init__(self, name: str, settings: Settings, codec: Codec, fingerprint: str) -> None:
+    def __init__(
+        self, name: str, settings: Settings, codec: Codec, fingerprint: str, meters: Meters | None = None
+    ) -> None:
         self.name, self.settings, self.codec = name, settings, codec
         self.group = f"xiezhi-{name}"
+        meters = meters or Meters()
+        self.measure = StageMeasure(name, self.group, meters)
         self._fingerprint = fingerprint
         self.subjects: Sequence[str] = ()
         self._partitions: dict[tuple[str, int], Assigned] = {}
@@ -110,7 +117,9 @@ class Stage:
         self.open_core: OpenCore
         self.on_open: OnOpen | None = None
         self._producer = Producer(producer_options(settings))
-        self.pipeline = Pipeline(self._producer)
+        self.pipeline = Pipeline(self._producer, lambda waited_s: self.measure.waited("queue", waited_s))
+        meters.read(catalogue.IN_FLIGHT, lambda: [(self.pipeline.batches, (name,))])
+        meters.read(catalogue.PARTITIONS, lambda: [(len(self._partitions), (name,))])
         self.dead_letters = DeadLetters(
             self._producer,
             codec,
@@ -140,7 +149,15 @@ class Stage:
 
     async def run(self, assigned: Assigned, records: Sequence[RawRecord], event: Any = None) -> None:
         """Process records and send what comes out; acknowledges `event` when all of it is on the broker."""
-        await self.act(assigned, lambda: assigned.core.process(records), records, event)
+
+        def effects() -> Work:
+            begun = perf_counter()
+            work = assigned.core.process(records)
+            if records:
+                self.measure.batch(records, work.outgoing, perf_counter() - begun)
+            return work
+
+        await self.act(assigned, effects, records, event)
 
     async def act(
         self,
@@ -173,6 +190,7 @@ class Stage:
         for record, error in work.bad:
             address = f"{record.topic}/{record.partition}/{record.offset}"
             logger.warning("dead-lettered %s: %s", address, error.reason)
+            self.measure.buried(record, error.reason)
             try:
                 self.dead_letters.send(
                     record, reason=error.reason, detail=error.detail, on_delivered=batch.delivered
@@ -301,6 +319,7 @@ class Stage:
                     if monotonic() > deadline:
                         raise
                     sleep(RETRY_S)
+                    self.measure.waited("broker", RETRY_S)
         finally:
             consumer.close()
 
@@ -322,8 +341,7 @@ class Stage:
             except (BadRecordError, UnknownSchemaError):
                 return  # an answer, too: the core will find the same
             except RegistryUnavailableError as error:
-                logger.warning("waiting for the schema registry: %s", error)
-                await asyncio.sleep(RETRY_S)
+                await self._wait_for_registry(error)
 
     async def _writers_known(self) -> None:
         """Wait until the schemas of `subjects` are known, so that encoding never asks."""
@@ -333,8 +351,12 @@ class Stage:
                     await asyncio.to_thread(self.codec.prepare, subject)
                     break
                 except RegistryUnavailableError as error:
-                    logger.warning("waiting for the schema registry: %s", error)
-                    await asyncio.sleep(RETRY_S)
+                    await self._wait_for_registry(error)
+
+    async def _wait_for_registry(self, error: RegistryUnavailableError) -> None:
+        logger.warning("waiting for the schema registry: %s", error)
+        await asyncio.sleep(RETRY_S)
+        self.measure.waited("registry", RETRY_S)
 
 
 def producer_options(settings: Settings) -> dict[str, str | int | bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -52,6 +52,20 @@ class _Tail:
     is_empty: bool = False
 
 
+def ends_of(admin: AdminClient, topics: Collection[str], timeout_s: float) -> dict[tuple[str, int], int]:
+    """(topic, partition) → offset after the last record, for those of `topics` that exist. Raises KafkaException."""
+    found = admin.list_topics(timeout=timeout_s).topics
+    asked = {
+        TopicPartition(topic, partition): OffsetSpec.latest()
+        for topic in set(topics) & set(found)
+        for partition in found[topic].partitions
+    }
+    if not asked:
+        return {}
+    answers: Mapping[TopicPartition, Future[Any]] = admin.list_offsets(asked, request_timeout=timeout_s)
+    return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
+
+
 class Lags:
     """Reads the lag of consumer groups: `groups` maps each to the topics it must read.
 
@@ -59,8 +73,10 @@ class Lags:
     last record, they count as read.
     """
 
-    def __init__(self, bootstrap_servers: str, groups: Mapping[str, Sequence[str]]) -> None:
-        self._bootstrap_servers, self._groups = bootstrap_servers, groups
+    def __init__(
+        self, bootstrap_servers: str, groups: Mapping[str, Sequence[str]], *, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._bootstrap_servers, self._groups, self._timeout_s = bootstrap_servers, groups, timeout_s
         self._admin = self._connect()
         self._tails: dict[tuple[str, str, int], _Tail] = {}
 
@@ -117,7 +133,7 @@ class Lags:
         return replace(lag, committed=lag.end) if tail.is_empty else lag
 
     def _holds_no_record(self, lag: PartitionLag) -> bool:
-        with LogReader(self._bootstrap_servers) as log:
+        with LogReader(self._bootstrap_servers, self._timeout_s) as log:
             try:
                 with closing(log.read(lag.topic, lag.partition, lag.committed, lag.end)) as chunks:
                     return next(chunks, None) is None
@@ -132,20 +148,11 @@ class Lags:
 
     def _ends(self) -> dict[tuple[str, int], int]:
         wanted = {topic for topics in self._groups.values() for topic in topics}
-        found = self._admin.list_topics(timeout=TIMEOUT_S).topics
-        asked = {
-            TopicPartition(topic, partition): OffsetSpec.latest()
-            for topic in wanted & set(found)
-            for partition in found[topic].partitions
-        }
-        answers: Mapping[TopicPartition, Future[Any]] = self._admin.list_offsets(
-            asked, request_timeout=TIMEOUT_S
-        )
-        return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
+        return ends_of(self._admin, wanted, self._timeout_s)
 
     def _committed(self, group: str) -> dict[tuple[str, int], int]:
         asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_S
+            [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout_s
         )
         partitions = asked[group].result().topic_partitions
         return {(tp.topic, tp.partition): max(0, tp.offset) for tp in partitions}

@@ -69,7 +69,11 @@ def _headers(message: Any) -> Headers:
 class LogReader:
     """Reads partitions by offset. Blocking; one thread at a time. Close it, or use it as a context manager."""
 
-    def __init__(self, bootstrap_servers: str, **options: str | int | bool) -> None:
+    def __init__(
+        self, bootstrap_servers: str, timeout_s: float = TIMEOUT_S, /, **options: str | int | bool
+    ) -> None:
+        """`options` are the client's. Opens no connection."""
+        self._timeout_s = timeout_s
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -88,7 +92,7 @@ class LogReader:
     def partitions(self, topic: str) -> int:
         """Number of partitions; 0 when the topic does not exist. Raises BrokerUnavailableError."""
         try:
-            found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+            found = self._consumer.list_topics(topic, timeout=self._timeout_s).topics[topic]
         except KafkaException as error:
             raise self._unavailable() from error
         return 0 if found.error is not None else len(found.partitions)
@@ -97,7 +101,7 @@ class LogReader:
         """(first offset, offset after the last). Raises BrokerUnavailableError, DeliveryError without the partition."""
         try:
             low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=TIMEOUT_S
+                TopicPartition(topic, partition), timeout=self._timeout_s
             )
         except KafkaException as error:
             if error.args[0].code() in _UNREACHABLE:
@@ -153,9 +157,9 @@ class LogReader:
 
     def _chunk(self, place: str, position: int) -> tuple[list[RawRecord], int]:
         """(records, the offset up to which there are no others); no records at the end of what can be read."""
-        first = self._consumer.poll(TIMEOUT_S)
+        first = self._consumer.poll(self._timeout_s)
         if first is None:
-            raise DeliveryError(f"{place}: no records from offset {position} for {TIMEOUT_S} s")
+            raise DeliveryError(f"{place}: no records from offset {position} for {self._timeout_s} s")
         records = []
         for message in [first, *self._consumer.consume(CHUNK_RECORDS - 1, 0.05)]:
             error = message.error()

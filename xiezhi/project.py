@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import click
 
     from xiezhi.contracts.base import Contract
+    from xiezhi.doctor.finding import Check
     from xiezhi.local.services import Service
 
 FILE = "xiezhi.toml"
@@ -35,6 +36,7 @@ class _Named(BaseModel):
 
     contracts: str
     commands: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
     services: str = ""
 
 
@@ -82,6 +84,10 @@ class Project:
     def commands_of(self, module: str) -> tuple[click.Command, ...]:
         """Those of one of its command modules."""
         return _member(module, "COMMANDS")
+
+    def checks(self) -> tuple[Check, ...]:
+        """What the project lets `xiezhi doctor` ask. Raises ConfigurationError for a missing module."""
+        return tuple(check for module in self._named.checks for check in _member(module, "CHECKS"))
 
     @cached_property
     def services(self) -> tuple[Service, ...]:

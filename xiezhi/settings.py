@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xiezhi.errors import ConfigurationError
@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     #: File with working days of the site (YAML), laid over the library's when rules are activated.
     working_days: Path | None = None
     log_level: str = "INFO"
+    #: Port on loopback where this process serves its metrics; 0: nowhere. `xiezhi up` gives each service its own.
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    #: Seconds between two looks of the monitor.
+    monitor_interval_s: float = 5.0
+    #: Free space below which `xiezhi doctor` complains, in gibibytes: the broker stops when its disk is full.
+    disk_free_min_gib: float = 2.0
 
 
 def read_settings() -> Settings:

@@ -110,8 +110,8 @@ def _differences(planned: PlannedTopic, actual: ActualTopic) -> list[str]:
 class Topics:
     """The broker's topics. Every call blocks, at most about 30 s, and raises BrokerUnavailableError."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, bootstrap_servers: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+        self._servers, self._timeout_s = bootstrap_servers, timeout_s
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def compare(self, plan: Iterable[PlannedTopic]) -> Comparison:
@@ -131,7 +131,9 @@ class Topics:
         new = [NewTopic(t.name, num_partitions=t.partitions, config=dict(t.settings)) for t in missing]
         if not new:
             return
-        futures = self._admin.create_topics(new, operation_timeout=_TIMEOUT_S, request_timeout=_TIMEOUT_S)
+        futures = self._admin.create_topics(
+            new, operation_timeout=self._timeout_s, request_timeout=self._timeout_s
+        )
         for name, future in futures.items():
             try:
                 self._result(future)
@@ -141,7 +143,7 @@ class Topics:
 
     def _partitions(self, names: list[str]) -> dict[str, int]:
         counts: dict[str, int] = {}
-        futures = self._admin.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S)
+        futures = self._admin.describe_topics(TopicCollection(names), request_timeout=self._timeout_s)
         for name, future in futures.items():
             try:
                 counts[name] = len(self._result(future).partitions)
@@ -154,7 +156,7 @@ class Topics:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         if not resources:
             return {}
-        futures = self._admin.describe_configs(resources, request_timeout=_TIMEOUT_S)
+        futures = self._admin.describe_configs(resources, request_timeout=self._timeout_s)
         return {
             resource.name: {name: entry.value for name, entry in self._result(future).items()}
             for resource, future in futures.items()
@@ -162,7 +164,7 @@ class Topics:
 
     def _result(self, future: Any) -> Any:
         try:
-            return future.result(timeout=2 * _TIMEOUT_S)
+            return future.result(timeout=2 * self._timeout_s)
         except TimeoutError as error:
             raise BrokerUnavailableError(self._unavailable()) from error
         except KafkaException as error:

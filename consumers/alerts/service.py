@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 from consumers.alerts.database import path_of, url_of
+from consumers.alerts.measuring import Measure
 from consumers.alerts.rejection import DeadLetterDesk, Rejected
 from consumers.alerts.statement import Statement
 from consumers.alerts.store import AlertStore
@@ -34,14 +36,17 @@ from xiezhi.errors import (
     StoreError,
     XiezhiError,
 )
+from xiezhi.groups import ALERT_STORE
 from xiezhi.log import RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
+from xiezhi.telemetry.endpoint import serve_metrics
+from xiezhi.telemetry.meters import Meters
 
 logger = logging.getLogger(__name__)
 
 STAGE = "alert-store"
-GROUP = "xiezhi-alert-store"
+GROUP = ALERT_STORE
 #: Statements per transaction: enough to share one wait for the disk, few enough to be seen at once.
 BATCH_RECORDS_MAX = 500
 _IDLE_S = 0.5
@@ -61,8 +66,10 @@ class AlertStoreService:
         reject: Callable[[Rejected], None],
         clock: Callable[[], int],
         stopping: threading.Event,
+        meters: Meters | None = None,
     ) -> None:
         """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970."""
+        self._measure = Measure(meters or Meters())
         self._consumer = consumer
         self._codec = codec
         self._store = store
@@ -97,6 +104,7 @@ class AlertStoreService:
 
     def take(self, records: Sequence[RawRecord]) -> None:
         """Store a batch: dead letters first, then effects and offsets at once, then the group's offsets."""
+        begun = monotonic()
         try:
             statements, rejected = self._decode(records)
             self._reject(rejected)
@@ -106,6 +114,7 @@ class AlertStoreService:
         after = {(record.topic, record.partition): record.offset + 1 for record in records}
         stored = self._store.apply(statements, after, stored_ms=self._clock())
         logger.debug("%d records, %d statements took effect", len(records), len(stored))
+        self._measure.batch(records, stored, rejected, monotonic() - begun)
         self._behind.update({partition: offset for (_, partition), offset in after.items()})
         self._commit()
 
@@ -145,6 +154,7 @@ class AlertStoreService:
         for partition, offset in first.items():
             self._consumer.seek(TopicPartition(ALERT.topic, partition, offset))
         self._stopping.wait(_REGISTRY_RETRY_S)
+        self._measure.waited("registry", _REGISTRY_RETRY_S)
 
     def _commit(self) -> None:
         """Tell the group how far the store is; nothing waits for it."""
@@ -153,7 +163,7 @@ class AlertStoreService:
         )
 
 
-def serve(settings: Settings, stopping: threading.Event) -> None:
+def serve(settings: Settings, stopping: threading.Event, meters: Meters | None = None) -> None:
     """Build everything, then run until `stopping` is set."""
     store = open_store(settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
@@ -171,6 +181,7 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         reject=DeadLetterDesk(producer, letters),
         clock=now_ms,
         stopping=stopping,
+        meters=meters,
     )
     try:
         _claim(store, consumer, settings)
@@ -245,7 +256,7 @@ def main() -> int:
     try:
         settings = read_settings()
         logging.getLogger().setLevel(settings.log_level)
-        serve(settings, stopping)
+        serve(settings, stopping, serve_metrics(STAGE, settings.metrics_port).meters)
     except XiezhiError as error:
         logger.error("%s", error)
         return error.exit_code

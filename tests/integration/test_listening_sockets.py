@@ -20,12 +20,17 @@ PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r
 def test_every_listening_socket_of_the_whole_bus_is_on_loopback(bus: RunningBus) -> None:
     wait_for(lambda: all(bus.pids().values()), 30.0, "every process is up")
     names = {pid: name for name, pid in bus.pids().items()}
-    assert set(names.values()) == {"kafka", "registry", "router", "clock", "judge", "alert-store", "audit"}
+    everyone = {"kafka", "registry", "router", "clock", "judge", "alert-store", "audit", "monitor"}
+    assert set(names.values()) == everyone
+    servers = {"kafka", "registry"}
+    services = sorted(set(names.values()) - servers)
+    wait_for(lambda: all("metrics at http" in bus.log_of(name) for name in services), 60.0, "all serve")
     bus.quiet()  # so that every service has opened whatever it opens
     found = listening_sockets(names)
     assert [one for one in found if not one.is_on_loopback] == []
     by_process = sorted(names[one.pid] for one in found)
-    assert by_process == ["kafka", "kafka", "registry", "registry"], "no service listens at all"
+    expected = sorted([*services, "kafka", "kafka", "registry", "registry"])
+    assert by_process == expected, "a service serves its metrics and listens for nothing else"
 
 
 @pytest.mark.parametrize(

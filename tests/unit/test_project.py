@@ -138,5 +138,5 @@ def test_a_missing_package_is_told_from_a_missing_module(project_folder: Path) -
 def test_this_project_loads() -> None:
     project = load_project(ROOT)
     names = [service.name for service in project.services]
-    assert names == ["router", "clock", "judge", "alert-store", "audit"]
+    assert names == ["router", "clock", "judge", "alert-store", "audit", "monitor"]
     assert project.contract("finance.payment").topic == "finance.payment.v1"

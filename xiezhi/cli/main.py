@@ -31,6 +31,7 @@ CORE = {
     "up": ("xiezhi.cli.stack", "Start broker, registry and services on this machine, and stay. 启动"),
     "down": ("xiezhi.cli.stack", "Stop what `up` started. 停止"),
     "status": ("xiezhi.cli.stack", "What runs, where, and since when. 状态"),
+    "doctor": ("xiezhi.cli.doctor", "What is up, late or stuck, and what to do. 体检"),
     "contracts": ("xiezhi.cli.contracts", "Record types: schemas, examples, topics. 数据契约"),
     "publish": ("xiezhi.cli.publish", "Publish records from a JSONL or CSV file. 发布"),
     "withdraw": ("xiezhi.cli.publish", "Withdraw a record that should never have been. 撤回"),

@@ -27,6 +27,11 @@ def topic_name(owner: str, record: str, major: int) -> str:
     return name
 
 
+def is_topic_name(name: str) -> bool:
+    """Whether a topic that a broker has can be one of the bus's."""
+    return _TOPIC.fullmatch(name) is not None
+
+
 def fact_topic(generation: int) -> str:
     """The fact topic of one generation: `xiezhi.fact.g<generation>`."""
     return f"xiezhi.fact.g{generation}"

@@ -57,7 +57,7 @@ def require_writable(folder: Path, variable: str) -> None:
 def require_free_ports(ports: Ports) -> None:
     """Nobody listens on the stack's ports."""
     for owner, port in ports.items():
-        if not _is_free(port):
+        if not is_free(port):
             raise ConfigurationError(
                 f"port {port}, where {owner} should listen, is already in use{_by_whom(port)}; stop that "
                 f"process, or choose other ports with XIEZHI_BOOTSTRAP_SERVERS={LOOPBACK}:PORT and "
@@ -65,7 +65,8 @@ def require_free_ports(ports: Ports) -> None:
             )
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Nobody listens on this port of the loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does: TIME_WAIT is not "in use"
         try:

@@ -5,6 +5,7 @@
     command = ["-m", "streams.app", "router"]    # arguments of this Python
     zone = "extranet"
     stop_grace_s = 20.0                          # optional: seconds between TERM and KILL
+    metrics_port = 19101                         # optional: where it serves its metrics under `xiezhi up`
 
 Pure reading; `xiezhi/local/supervisor.py` runs them.
 """
@@ -40,6 +41,7 @@ class Service(BaseModel):
     command: tuple[str, ...] = Field(min_length=1)
     zone: Zone
     stop_grace_s: float = Field(default=20.0, gt=0)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
 
 
 class _ServicesFile(BaseModel):
@@ -65,6 +67,9 @@ def load_services(file: Path) -> tuple[Service, ...]:
         raise ConfigurationError(
             f"{file}: two services are called {sorted(twice)[0]!r}; give each its own name"
         )
+    ports = [service.metrics_port for service in services if service.metrics_port]
+    if shared := {port for port in ports if ports.count(port) > 1}:
+        raise ConfigurationError(f"{file}: two services have metrics_port {min(shared)}; give each its own")
     return services
 
 

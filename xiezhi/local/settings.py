@@ -67,6 +67,8 @@ class StackSettings:
     home: Path
     ports: Ports
     local: LocalSettings
+    #: Serve metrics where the services file says, or anywhere: then many stacks fit on one machine.
+    fixed_metrics_ports: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> StackSettings:
@@ -77,7 +79,8 @@ class StackSettings:
         broker = loopback_port("XIEZHI_BOOTSTRAP_SERVERS", settings.bootstrap_servers)
         registry = loopback_port("XIEZHI_REGISTRY_URL", settings.registry_url)
         ports = Ports(broker, broker + 1, registry, registry + 1)
-        return cls(home=settings.data_dir.absolute() / "stack", ports=ports, local=LocalSettings())
+        home = settings.data_dir.absolute() / "stack"
+        return cls(home=home, ports=ports, local=LocalSettings(), fixed_metrics_ports=True)
 
 
 def loopback_port(variable: str, address: str) -> int:

@@ -19,6 +19,7 @@ from xiezhi.errors import StackError
 from xiezhi.local import preflight
 from xiezhi.local.artefacts import broker_jars, registry_folder
 from xiezhi.local.kafka import Broker
+from xiezhi.local.ports import free_port
 from xiezhi.local.process import Command, Process, signal_group
 from xiezhi.local.registry import LocalRegistry
 from xiezhi.local.services import Service, environment
@@ -42,6 +43,7 @@ class LocalStack:
         self._parts = Supervisor((), say)
         self._services = Supervisor((), say)
         self._zones: dict[str, str] = {}
+        self._metrics_ports: dict[str, int] = {}
 
     # What others need to know.
 
@@ -128,11 +130,28 @@ class LocalStack:
     def start_services(self, services: Sequence[Service], settings: Settings, cwd: Path) -> None:
         """Starts services of a project in place of those that run; `watch` keeps them running."""
         self._services.stop()
-        commands = [self._command(s.name, s.command, settings, cwd, s.stop_grace_s) for s in services]
+        self._metrics_ports = self._choose_ports(services)
+        commands = [self._command_of(service, settings, cwd) for service in services]
         self._zones = {service.name: service.zone.value for service in services}
         self._services = Supervisor([Process(command) for command in commands], self._say)
         self._services.start()
         self._write_state()
+
+    def _choose_ports(self, services: Sequence[Service]) -> dict[str, int]:
+        """Where each service that has metrics serves them: a taken port must not keep it from running."""
+        chosen: dict[str, int] = {}
+        for service in services:
+            if service.metrics_port:
+                wanted = service.metrics_port if self._settings.fixed_metrics_ports else 0
+                port = free_port(wanted, set(chosen.values()))
+                chosen[service.name] = port
+                if wanted and port != wanted:
+                    self._say(f"port {wanted} is taken; {service.name} serves its metrics on {port}")
+        return chosen
+
+    def _command_of(self, service: Service, settings: Settings, cwd: Path) -> Command:
+        own = settings.model_copy(update={"metrics_port": self._metrics_ports.get(service.name, 0)})
+        return self._command(service.name, service.command, own, cwd, service.stop_grace_s)
 
     def _command(
         self, name: str, arguments: Sequence[str], settings: Settings, cwd: Path, stop_grace_s: float = 20.0
@@ -206,7 +225,13 @@ class LocalStack:
         pid = process.pid if process.is_running else None
         zone = self._zones.get(process.name, "")
         return ProcessRecord.of(
-            process.name, pid, process.command.log, restarts=member.restarts, zone=zone, note=member.given_up
+            process.name,
+            pid,
+            process.command.log,
+            restarts=member.restarts,
+            zone=zone,
+            note=member.given_up,
+            metrics_port=self._metrics_ports.get(process.name, 0),
         )
 
 

@@ -31,6 +31,7 @@ class ProcessRecord:
     restarts: int = 0
     zone: str = ""
     note: str = ""  # e.g. why it ended
+    metrics_port: int = 0  # where it serves its metrics; 0: nowhere
 
     @classmethod
     def of(cls, name: str, pid: int | None, log: Path, **more: Any) -> ProcessRecord:

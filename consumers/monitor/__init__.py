@@ -1,0 +1,1 @@
+"""The monitor: what no single stage can know about the bus, as metrics."""

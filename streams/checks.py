@@ -1,0 +1,107 @@
+"""What the doctor asks about the stream: does the clock tick, how old is its watermark, which rules lack records."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from streams import history
+from streams.facts import TICK_KEY, tick_ms
+from streams.joins import JOINS
+from xiezhi.codec import Codec
+from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
+from xiezhi.doctor.finding import Check, Examined, Finding, Patient, Severity
+from xiezhi.errors import BadRecordError
+from xiezhi.ingestion import Ingestion
+from xiezhi.log import LogReader, RawRecord
+from xiezhi.registry import ConfluentRegistry
+
+CATALOGUE = "streams"
+#: Facts looked through from the end of a partition for the last tick. More of them since it only say that it is late.
+TAIL_RECORDS_MAX = 5_000
+#: Beyond some ticks that were missed.
+SILENT_S = 15.0
+#: A watermark is one tick and one look old at best; much older, and something that it waits for stands still.
+WATERMARK_OLD_S = 300.0
+
+
+def examine_clock(patient: Patient) -> Examined:
+    """The last tick of every fact partition: when it came, and the instant that it names."""
+    topic = fact_topic(patient.settings.generation)
+    with LogReader(patient.settings.bootstrap_servers, patient.timeout_s) as log:
+        ticks = [_last_tick(log, topic, number) for number in range(log.partitions(topic))]
+    if not ticks:
+        return Examined("-")  # that the topic is missing is said elsewhere
+    found = [tick for tick in ticks if tick is not None]
+    if len(found) < len(ticks):
+        return Examined("-", (_finding(Severity.CRITICAL, "clock", "no_tick"),))
+    silent_s = (patient.now_ms - min(tick.ingested_ms for tick in found)) / 1000
+    watermark_ms = min(tick_ms(tick.value) for tick in found)
+    age_s = (patient.now_ms - watermark_ms) / 1000
+    allowed_s = 2 * patient.settings.tick_interval_s + SILENT_S
+    if silent_s > allowed_s:
+        facts = {"seconds": round(silent_s), "allowed": round(allowed_s)}
+        return Examined(f"{silent_s:.0f} s", (_finding(Severity.CRITICAL, "clock", "clock_silent", **facts),))
+    findings: tuple[Finding, ...] = ()
+    if watermark_ms and age_s > patient.settings.tick_interval_s + WATERMARK_OLD_S:
+        findings = (_finding(Severity.WARNING, "clock", "watermark_old", seconds=round(age_s)),)
+    return Examined(f"{silent_s:.0f} s, {age_s:.0f} s" if watermark_ms else f"{silent_s:.0f} s", findings)
+
+
+def _last_tick(log: LogReader, topic: str, partition: int) -> RawRecord | None:
+    low, high = log.range(topic, partition)
+    latest = None
+    for chunk in log.read(topic, partition, max(low, high - TAIL_RECORDS_MAX), high):
+        for raw in chunk:
+            if raw.key == TICK_KEY:
+                with suppress(BadRecordError):  # not one of the clock's; the judge dead-letters it
+                    tick_ms(raw.value)
+                    latest = raw
+    return latest
+
+
+def examine_rules(patient: Patient) -> Examined:
+    """Active rules, and record types that they look at and nobody ever published."""
+    settings = patient.settings
+    with (
+        ConfluentRegistry(settings.registry_url, timeout_s=patient.timeout_s / 3) as registry,
+        LogReader(settings.bootstrap_servers, patient.timeout_s) as log,
+    ):
+        if not log.partitions(ACTIVATION):
+            return Examined("-")
+        activations = history.activations(log, Codec(registry)).values()
+    active = {str(one["rule_id"]) for one in activations if one["enabled"]}
+    ends = Ingestion(settings.bootstrap_servers, timeout_s=patient.timeout_s).ends(_inputs_of(active))
+    return rules_examined(active, {topic for (topic, _), end in ends.items() if end})
+
+
+def rules_examined(active: set[str], published: set[str]) -> Examined:
+    """`published` are the topics that have a record."""
+    if not active:
+        return Examined("0", (_finding(Severity.WARNING, "rules", "no_rules"),))
+    silent = sorted(_inputs_of(active) - published)
+    if not silent:
+        return Examined(str(len(active)))
+    lacking = sorted(rule for rule in active if _inputs_of({rule}) & set(silent))
+    facts = {"rules": ", ".join(lacking), "topics": ", ".join(silent)}
+    return Examined(str(len(active)), (_finding(Severity.NOTE, "rules", "without_records", **facts),))
+
+
+def _inputs_of(rules: set[str]) -> set[str]:
+    """The departments' topics that these rules look at, through their joins."""
+    return {
+        taken.record_type
+        for join in JOINS
+        if any(rule.id in rules for rule in join.rules)
+        for taken in join.inputs
+        if taken.record_type != RELATION
+    }
+
+
+def _finding(severity: Severity, part: str, text: str, **facts: str | int) -> Finding:
+    return Finding(severity, part, text, facts, CATALOGUE)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("clock", examine_clock, ("broker",), CATALOGUE),
+    Check("rules", examine_rules, ("broker", "registry"), CATALOGUE),
+)

@@ -1,0 +1,1 @@
+"""`xiezhi doctor`: what is wrong with the bus, and what to do about it. See `examine.py`."""
