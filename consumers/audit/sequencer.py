@@ -35,8 +35,10 @@ class Sequencer:
         index: LeafIndex,
         readers: dict[int, AuditLogReader],
         clock: Callable[[], int],
+        on_gap: Callable[[str, int], None] = lambda topic, offsets: None,
     ) -> None:
         """`index` follows `readers`, of which `number` is the log's. `clock` gives milliseconds since 1970."""
+        self._on_gap = on_gap
         self._log, self._number, self._index, self._readers, self._clock = log, number, index, readers, clock
         self._topics = index.topics()
         self._next = index.next_offsets()
@@ -138,6 +140,7 @@ class Sequencer:
             (topic, partition), GapLeaf(topic, partition, offset, until, reason, self._clock())
         )
         self._next[topic, partition] = until
+        self._on_gap(topic, until - offset)
 
     def _wait_checked(self, place: Place, leaf: Leaf) -> None:
         """Names in it come from the broker: what nobody could read again must not get into the log."""

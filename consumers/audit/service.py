@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from time import monotonic, time_ns
+from time import monotonic, time, time_ns
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
@@ -24,10 +24,12 @@ from confluent_kafka.admin import AdminClient
 from consumers.audit.anchor import Announcer, latest_said
 from consumers.audit.folder import AuditFolder
 from consumers.audit.index import LeafIndex, Place
+from consumers.audit.measuring import STAGE, Measure
 from consumers.audit.sequencer import Range, Sequencer
 from consumers.audit.topics import TOPICS
 from xiezhi.alert_log import QUIETLY, holds_record, say_when_away
 from xiezhi.audit.checkpoint import SignedCheckpoint
+from xiezhi.audit.files import CHECKPOINT as CHECKPOINT_FILE
 from xiezhi.audit.note import Verifier
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import CHECKPOINT
@@ -39,14 +41,16 @@ from xiezhi.errors import (
     RegistryUnavailableError,
     XiezhiError,
 )
+from xiezhi.groups import AUDIT
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
+from xiezhi.telemetry.endpoint import serve_metrics
+from xiezhi.telemetry.meters import Meters
 
 logger = logging.getLogger(__name__)
 
-STAGE = "audit"
-GROUP = "xiezhi-audit"
+GROUP = AUDIT
 #: Records per call into the client: large enough that the call does not matter.
 BATCH_RECORDS_MAX = 2_000
 #: Between two checkpoints. Each costs a dozen waits for the disk, so more of them would cost throughput.
@@ -70,10 +74,11 @@ class AuditService:
         announce: Callable[[SignedCheckpoint], None],
         seconds: Callable[[], float],
         stopping: threading.Event,
+        measure: Measure,
     ) -> None:
         """`seconds` is a clock that never goes back; `announce` says a checkpoint on the bus and returns at once."""
         self._consumer, self._sequencer, self._announce = consumer, sequencer, announce
-        self._seconds, self._stopping = seconds, stopping
+        self._seconds, self._stopping, self._measure = seconds, stopping, measure
         self._signed_at = seconds() - CHECKPOINT_INTERVAL_S
         self._assigned: list[TopicPartition] = []
         self._behind: dict[Place, int] = {}  # partition → offset that the group does not know yet
@@ -90,11 +95,17 @@ class AuditService:
     def step(self) -> None:
         """Read what has arrived, and sign when it is time."""
         if self._sequencer.waiting < WAITING_LEAVES_MAX:
-            self._sequencer.take(self._read())
+            self._take(self._read())
         if self._seconds() - self._signed_at >= CHECKPOINT_INTERVAL_S:
             self._sign()
         elif self._sequencer.waiting >= WAITING_LEAVES_MAX:
             self._stopping.wait(0.05)
+
+    def _take(self, records: Sequence[RawRecord]) -> None:
+        begun = self._seconds()
+        self._sequencer.take(records)
+        if records:
+            self._measure.batch(records, self._sequencer.waiting, self._seconds() - begun)
 
     def assigned(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
         """Read on from where the log says. Raises ConfigurationError when that place is beyond the end."""
@@ -126,7 +137,7 @@ class AuditService:
             elif holds_record(message):
                 records.append(RawRecord.from_message(message))
         if cut:
-            self._sequencer.take(records)
+            self._take(records)
             self.assigned(self._consumer, self._assigned)
             return []
         return records
@@ -145,6 +156,7 @@ class AuditService:
             self._consumer.resume(self._consumer.assignment())
         if checkpoint is not None:
             logger.debug("signed %d leaves", checkpoint.size)
+            self._measure.signed(checkpoint.size, time())
             self._announce(checkpoint)
         self._commit()
 
@@ -156,8 +168,9 @@ class AuditService:
         self._consumer.pause(self._consumer.assignment())
         message = self._consumer.poll(0)  # else the group takes this member for dead
         if message is not None and holds_record(message):
-            self._sequencer.take([RawRecord.from_message(message)])
+            self._take([RawRecord.from_message(message)])
         self._stopping.wait(STORAGE_RETRY_S)
+        self._measure.waited("disk", STORAGE_RETRY_S)
 
     def _commit(self) -> None:
         """Tell the group how far the signed log is; nothing waits for it, and `committed` hears of it."""
@@ -182,7 +195,7 @@ class AuditService:
                 del self._behind[place]
 
 
-def serve(settings: Settings, stopping: threading.Event) -> None:
+def serve(settings: Settings, stopping: threading.Event, meters: Meters | None = None) -> None:
     """Build everything, then run until `stopping` is set."""
     codec = Codec(ConfluentRegistry(settings.registry_url))
     folder = AuditFolder.of(settings)
@@ -199,7 +212,9 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         index = LeafIndex.open(folder.index)
         opened.callback(index.close)
         index.follow(folder.readers())
-        sequencer = Sequencer(log, number, index, folder.readers(), now_ms)
+        measure = Measure(meters or Meters())
+        measure.signed(log.latest.size, (folder.log(number) / CHECKPOINT_FILE).stat().st_mtime)
+        sequencer = Sequencer(log, number, index, folder.readers(), now_ms, measure.gap)
         _take_up_topics(settings, sequencer)
         announcer = Announcer(Producer(_producer_options(settings)), codec)
         opened.callback(announcer.finish, _ANSWER_S / 6)
@@ -214,7 +229,12 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         consumer = Consumer({**_consumer_options(settings), **reports})
         opened.callback(consumer.close)
         service = AuditService(
-            consumer=consumer, sequencer=sequencer, announce=announce, seconds=monotonic, stopping=stopping
+            consumer=consumer,
+            sequencer=sequencer,
+            announce=announce,
+            seconds=monotonic,
+            stopping=stopping,
+            measure=measure,
         )
         service.run()
 
@@ -290,7 +310,7 @@ def main() -> int:
     try:
         settings = read_settings()
         logging.getLogger().setLevel(settings.log_level)
-        serve(settings, stopping)
+        serve(settings, stopping, serve_metrics(STAGE, settings.metrics_port).meters)
     except XiezhiError as error:
         logger.error("%s", error)
         return error.exit_code

@@ -127,8 +127,8 @@ WAITED = Metric(
     _C,
     "s",
     ("stage", "on"),
-    "等待注册中心（registry）、代理（broker）或发送队列（queue）的时间",
-    "Time spent waiting for the registry, the broker or room in the producer's queue",
+    "等待注册中心（registry）、代理（broker）、发送队列（queue）或磁盘（disk）的时间",
+    "Time spent waiting for the registry, the broker, room in the producer's queue or on the disk",
 )
 DEAD_LETTERS = Metric(
     "xiezhi.dead_letters",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-CATALOGUES = ("xiezhi/doctor", "streams", "consumers/alerts")
+CATALOGUES = ("xiezhi/doctor", "streams", "consumers/alerts", "consumers/audit")
 
 
 def texts(folder: str) -> dict[str, dict[str, dict[str, str]]]:
