@@ -137,7 +137,7 @@ def main() -> None:
             cold = partition.take(stream, 1)
             print(  # noqa: T201 -- the report
                 f"{size:>9,} records: {batched:6.0f} us a record in batches of {BATCH}, {alone:6.0f} us alone, "
-                f"questions {asked:5.0f} us; restart {opened * 1e3:4.0f} ms, then the first record {cold * 1e3:5.1f} ms",
+                f"questions {asked:5.0f} us; restart {opened * 1e3:4.0f} ms, first record then {cold * 1e3:5.1f} ms",
                 flush=True,
             )
 

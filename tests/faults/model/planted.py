@@ -70,14 +70,13 @@ class UnsortedView(View):
         self.statements = tuple(statements)  # type: ignore[arg-type]
 
 
-class HalfwayRecomputed(Recomputed):
-    """Quantiles that are always one of the numbers."""
+class ShiftedRecomputed(Recomputed):
+    """Quantiles of everything, whatever the bounds."""
 
     def quantile(
         self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None
     ) -> Number | None:
-        found = super().quantile(name, share, low, high)
-        return None if found is None else int(found)
+        return super().quantile(name, share)
 
 
 class UnboundedRecomputed(Recomputed):
@@ -95,7 +94,7 @@ class UnboundedAggregates(Aggregates):
 
 
 class ShiftedAggregates(Aggregates):
-    """Quantiles of everything, whatever the bounds."""
+    """The same of quantiles."""
 
     def quantile(
         self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None

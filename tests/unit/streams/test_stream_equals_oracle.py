@@ -267,7 +267,7 @@ def test_a_view_without_a_fixed_order_is_noticed(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("place", "mistake"),
     [
-        ("streams.oracle.Recomputed", planted.HalfwayRecomputed),
+        ("streams.oracle.Recomputed", planted.ShiftedRecomputed),
         ("streams.oracle.Recomputed", planted.UnboundedRecomputed),
         ("streams.folds.state.Folds.aggregates", planted.UnboundedAggregates),
         ("streams.folds.state.Folds.aggregates", planted.ShiftedAggregates),
