@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 from streams.cards import Card, render
 from streams.kernel import (
@@ -151,9 +151,7 @@ def _apply_rule(
     settle_ms = active.card.settle_seconds * 1000
     proposals: dict[str, Proposal] = {}
     outcomes, standing = [], []
-    # A rule and its join are written together: the join's mode says which kind of view the rule is for.
-    evaluate = cast(Callable[[object, Parameters, int], Iterable[Finding]], active.rule.evaluate)
-    for finding in evaluate(view, active.parameters, now_ms):
+    for finding in active.rule.evaluate(view, active.parameters, now_ms):
         outcomes.append((active.rule.id, finding.outcome, finding.reason))
         result.wake(finding.wake_at_ms, now_ms)
         if finding.outcome is not Outcome.HIT or finding.tier is Tier.T3:
@@ -188,8 +186,7 @@ def _apply_derivation(
     levels: dict[int, dict[str, Proposal]] = {}
     if any(rule.id in result.failed for rule in join.rules):
         raise ValueError("a rule of the same join failed, so its findings are unknown")
-    derive = cast(Callable[[object, Mapping[str, Sequence[Finding]]], Iterable[Derived]], derivation.derive)
-    for derived in derive(view, standing):
+    for derived in derivation.derive(view, standing):
         proposals = levels.setdefault(derived.depth if derivation.by_depth else 0, {})
         if len(proposals) > join.fanout_max:
             continue

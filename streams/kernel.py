@@ -290,10 +290,9 @@ class Parameters:
 
 
 Selector = Callable[[Value], Iterable[str]]
-Evaluate = Callable[[View, Parameters, int], Iterable[Finding]]
-EvaluateFold = Callable[[FoldView, Parameters, int], Iterable[Finding]]
-Derive = Callable[[View, Mapping[str, Sequence[Finding]]], Iterable[Derived]]
-DeriveFold = Callable[[FoldView, Mapping[str, Sequence[Finding]]], Iterable[Derived]]
+#: What these take first is a View, or the FoldView of a fold join: the mode of the join that they are written for.
+Evaluate = Callable[[Any, Parameters, int], Iterable[Finding]]
+Derive = Callable[[Any, Mapping[str, Sequence[Finding]]], Iterable[Derived]]
 Contribute = Callable[[Statement], Mapping[str, Any]]
 
 
@@ -311,7 +310,7 @@ class Rule:
     """A pure function with the id of its card. What it is given, a view or a fold view, its join's mode says."""
 
     id: str
-    evaluate: Evaluate | EvaluateFold
+    evaluate: Evaluate
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +322,7 @@ class Derivation:
 
     name: str
     kind: str
-    derive: Derive | DeriveFold
+    derive: Derive
     by_depth: bool = False
 
 

@@ -144,7 +144,7 @@ def crowded() -> MemoryBackend:
     """The rows of a key with 20,000 records, in blocks of a size as services have it."""
     ledger = Ledger(MemoryBackend(), Bounds())
     ledger.take([_numbered(ledger, number) for number in random.Random(1).sample(range(20_000), 20_000)])
-    return ledger.backend  # type: ignore[return-value] # as given
+    return ledger.backend
 
 
 def _numbered(ledger: Ledger, number: int) -> Fact:
