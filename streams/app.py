@@ -20,6 +20,7 @@ from streams import clock, history
 from streams.activations import activator
 from streams.agents import subscribe
 from streams.cores import JudgeCore, RouterCore
+from streams.folds.fingerprint import folds_fingerprint
 from streams.joins import JOINS
 from streams.judge import Judge, Judging
 from streams.measuring import StageMeasure
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 OUTPUTS = (ALERT, RELATION)
 #: Change when rows of a judge's store are no longer read by this code.
-JUDGE_FORMAT = "judge.2"
+JUDGE_FORMAT = "judge.3"
 #: Records of the output topics taken per look, and how often a judge looks.
 FOLLOW_RECORDS = 500
 FOLLOW_INTERVAL_S = 0.05
@@ -72,7 +73,8 @@ def judge_app(settings: Settings, meters: Meters) -> Any:
     """Facts, ticks and activations -> alerts and relations."""
     app = _app("judge", settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    stage = Stage("judge", settings, codec, JUDGE_FORMAT, meters)
+    fingerprint = f"{JUDGE_FORMAT}.{folds_fingerprint(JOINS)}"
+    stage = Stage("judge", settings, codec, fingerprint, meters)
     stage.measure.started(
         [one.id for join in JOINS for one in join.rules],
         [one.name for join in JOINS for one in join.derivations],

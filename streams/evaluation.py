@@ -19,6 +19,7 @@ from streams.kernel import (
     Derived,
     Evidence,
     Finding,
+    FoldView,
     Join,
     Outcome,
     Parameters,
@@ -88,19 +89,27 @@ class Elsewhere:
 
 
 def evaluate_view(
-    join: Join, view: View, active: Mapping[str, ActiveRule], now_ms: int, held: Collection[str] = ()
+    join: Join,
+    view: View | FoldView,
+    active: Mapping[str, ActiveRule],
+    now_ms: int,
+    held: Collection[str] = (),
 ) -> Evaluation:
     """Run what is active of `join` over `view` as of `now_ms` (the largest tick read; 0 before the first).
 
     A rule or derivation that raises is named in `failed`: whoever holds its last statements keeps them. So are the
-    rules in `held`, which are not run.
+    rules in `held`, which are not run, and all of a fold that has records whose contribution could not be told.
     """
     result = Evaluation(failed={rule.id: "its code is not here" for rule in join.rules if rule.id in held})
     rules = [active[rule.id] for rule in join.rules if rule.id in active]
-    view, is_too_large = _within_limits(join, view, result)
-    if is_too_large:
-        silenced = [*(rule.rule.id for rule in rules), *(derivation.name for derivation in join.derivations)]
-        result.outcomes = [(name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for name in silenced]
+    speaking = [*(rule.rule.id for rule in rules), *(derivation.name for derivation in join.derivations)]
+    if isinstance(view, View):
+        view, is_too_large = _within_limits(join, view, result)
+        if is_too_large:
+            result.outcomes = [(name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for name in speaking]
+            return result
+    elif view.unfolded:
+        result.failed |= dict.fromkeys(speaking, f"{view.unfolded} records have no contribution")
         return result
     standing: dict[str, Sequence[Finding]] = {}
     for rule in rules:
@@ -136,7 +145,7 @@ def _within_limits(join: Join, view: View, result: Evaluation) -> tuple[View, bo
 
 
 def _apply_rule(
-    active: ActiveRule, join: Join, view: View, now_ms: int, result: Evaluation
+    active: ActiveRule, join: Join, view: View | FoldView, now_ms: int, result: Evaluation
 ) -> Sequence[Finding]:
     """Propose the alerts of one rule; returns the HITs that stand, for derivations."""
     settle_ms = active.card.settle_seconds * 1000
@@ -166,7 +175,7 @@ def _apply_rule(
 def _apply_derivation(
     derivation: Derivation,
     join: Join,
-    view: View,
+    view: View | FoldView,
     standing: Mapping[str, Sequence[Finding]],
     result: Evaluation,
 ) -> None:
@@ -199,7 +208,7 @@ def _established_ms(finding: Finding) -> int:
     return max((evidence.source.ingested_ms for evidence in finding.evidence), default=0)
 
 
-def _alert(active: ActiveRule, join: Join, view: View, finding: Finding) -> Proposal:
+def _alert(active: ActiveRule, join: Join, view: View | FoldView, finding: Finding) -> Proposal:
     card = active.card
     if not finding.subject or not finding.evidence:
         raise ValueError(f"a HIT of {active.rule.id} names no subject or no evidence")
@@ -229,7 +238,7 @@ def _alert(active: ActiveRule, join: Join, view: View, finding: Finding) -> Prop
     return _proposal(alert_id, OutputKind.ALERT, active.rule.id, content, finding.evidence)
 
 
-def _relation(derivation: Derivation, join: Join, view: View, derived: Derived) -> Proposal:
+def _relation(derivation: Derivation, join: Join, view: View | FoldView, derived: Derived) -> Proposal:
     _require(_are_texts(derived.attributes), "attributes that are texts")
     _require(_is_jurisdiction(derived.jurisdiction), 'a jurisdiction of 12 digits or ""')
     _require(0 <= derived.depth < 2**31, "a depth of 31 bits")

@@ -17,17 +17,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.evaluation import ActiveRule, Elsewhere, Evaluation, OutputKind, evaluate_view
+from streams.fact_rows import Fact, Rank, row_of
 from streams.facts import (
     ACTIVATION_KEY,
     TICK_KEY,
     Filing,
-    Presence,
     sequence_of,
     split_filing,
     tick_ms,
     view_name,
 )
-from streams.kernel import Join, Statement, View
+from streams.folds.state import DEFAULT_BOUNDS, Bounds, Folds
+from streams.kernel import FoldView, Join, Statement, View
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, UnknownSchemaError, UnregisteredSubjectError
 from xiezhi.log import RawRecord
@@ -38,12 +39,10 @@ VIEWS_CACHED_MAX = 50_000
 
 _CONTROL, _TIMERS, _UNJUDGED = b"#control", b"#timers", b"#unjudged"
 _META, _FACT, _SAID = b"m", b"f", b"s"
-_SEPARATOR = "\x1f"
 _NOW, _ACTIVATION, _OUTPUT_NEXT = b"now", b"activation|", b"output|"
 #: Bits of a position that hold the offset; the generation is above them, and both fit a 53-bit record version.
 _OFFSET_BITS = 44
 
-Rank = tuple[int, int, str, str]
 Decode = Callable[[str, bytes], Mapping[str, Any]]
 Activate = Callable[[bytes], ActiveRule | Elsewhere | str]
 
@@ -140,6 +139,7 @@ class Judging:
     on_outcome: Callable[[str, str, str], None] = lambda rule, outcome, reason: None
     on_failure: Callable[[str, str, str], None] = lambda owner, view, error: None
     views_cached_max: int = VIEWS_CACHED_MAX
+    fold_bounds: Bounds = DEFAULT_BOUNDS
 
 
 class Judge:
@@ -149,6 +149,7 @@ class Judge:
         self._judging = judging
         self._joins = {join.name: join for join in judging.joins}
         self._cache: OrderedDict[str, _Key] = OrderedDict()
+        self._folds = Folds(judging.joins, store, self._statement_of, judging.fold_bounds)
         self.store = store
         control = store.load(_CONTROL)
         self.now_ms = int(control.get(_NOW, b"0"))
@@ -192,6 +193,7 @@ class Judge:
     def postpone(self) -> None:
         """Leave the touched keys for the next `evaluate`, durably with the current batch: a judge that dies before it
         would otherwise never set their timers, nor take back what a zombie said about them."""
+        self._folds.flush()
         for view in self._dirty:
             key = self._cache.get(view)  # no other view has changed in memory
             if key is not None:
@@ -218,29 +220,36 @@ class Judge:
         header, headers = split_filing(raw.headers)
         if raw.key is None or header is None or raw.value is None:
             raise BadRecordError("not_a_fact", "a fact has a key, a value and a filing header")
-        filing, envelope, view = Filing.from_bytes(header), Envelope.from_headers(headers), _view(raw.key)
+        fact = Fact(header, Filing.from_bytes(header), Envelope.from_headers(headers), raw.value)
+        view = _view(raw.key)
         key = self._key(view)
-        rank = (envelope.version, envelope.occurred_ms, envelope.event_id, filing.digest)
-        slot = (filing.source.topic, envelope.subject)
-        held = key.held.get(slot)
-        if held is None or rank > held.rank or (rank == held.rank and filing.source.offset < held.offset):
-            statement = None
-            if filing.presence is Presence.PRESENT:
-                statement = self._first_seen(raw.value, filing, envelope)
-            key.held[slot] = _Held(rank, filing.source.offset, statement)
-            self.store.put(raw.key, _fact_row(slot), _fact_to_bytes(header, envelope, raw.value))
+        if self._folds.takes(view):
+            self._folds.merge(view, fact, self._first_seen)
+        else:
+            self._hold(view, key, fact)
         key.position = position_of(self._judging.generation, raw.offset)
-        key.routed_ms, key.traceparent = filing.routed_ms, envelope.traceparent
+        key.routed_ms, key.traceparent = fact.filing.routed_ms, fact.envelope.traceparent
         self._dirty[view] = None
 
-    def _first_seen(self, value: bytes, filing: Filing, envelope: Envelope) -> Statement:
+    def _hold(self, view: str, key: _Key, fact: Fact) -> None:
+        """Let `fact` stand for its record in a timeline if it outranks what does."""
+        held = key.held.get(fact.slot)
+        if held is None or fact.replaces(held.rank, held.offset):
+            statement = self._first_seen(fact) if fact.is_present else None
+            key.held[fact.slot] = _Held(fact.rank, fact.filing.source.offset, statement)
+            self.store.put(view.encode(), row_of(_FACT, fact.slot), fact.to_bytes())
+
+    def _first_seen(self, fact: Fact) -> Statement:
         """The statement in a fact that the router need not have written: anybody's bytes. Raises BadRecordError."""
         try:
-            return self._statement(value, filing, envelope)
+            return self._statement_of(fact)
         except UnknownSchemaError as error:
             raise BadRecordError("unknown_schema", str(error)) from error
         except UnregisteredSubjectError as error:
             raise BadRecordError("not_a_fact", "the topic that it names has no contract") from error
+
+    def _statement_of(self, fact: Fact) -> Statement:
+        return self._statement(fact.value, fact.filing, fact.envelope)
 
     def _statement(self, value: bytes, filing: Filing, envelope: Envelope) -> Statement:
         return Statement(
@@ -328,6 +337,7 @@ class Judge:
 
     def evaluate(self) -> list[Output]:
         """Evaluate every touched key once and return what changed."""
+        self._folds.flush()
         outputs: list[Output] = []
         if len(self._dirty) > self._judging.views_cached_max:
             self.postpone()  # an activation bears on every key: not all of them at once in memory
@@ -348,8 +358,13 @@ class Judge:
         join, key = self._joins.get(join_name), self._key(view)
         if join is None:
             return []  # filed by code that knows another join; its selectors' fingerprint stops the worker
-        statements = (held.statement for held in key.held.values() if held.statement is not None)
-        result = evaluate_view(join, View(join_key, statements), self._active, self.now_ms, self._elsewhere)
+        seen: View | FoldView
+        if self._folds.takes(view):
+            seen = self._folds.view(view)
+        else:
+            statements = (held.statement for held in key.held.values() if held.statement is not None)
+            seen = View(join_key, statements)
+        result = evaluate_view(join, seen, self._active, self.now_ms, self._elsewhere)
         for rule_id, outcome, reason in result.outcomes:
             self._judging.on_outcome(rule_id, outcome, reason)
         for owner, error in result.failed.items():
@@ -464,12 +479,9 @@ class Judge:
             elif row.startswith(_SAID):
                 key.said[row[1:].decode()] = Said.from_bytes(value)
             else:
-                filing, envelope, body = _fact_from_bytes(value)
-                statement = None
-                if filing.presence is Presence.PRESENT:
-                    statement = self._statement(body, filing, envelope)
-                rank = (envelope.version, envelope.occurred_ms, envelope.event_id, filing.digest)
-                key.held[filing.source.topic, envelope.subject] = _Held(rank, filing.source.offset, statement)
+                fact = Fact.from_bytes(value)
+                statement = self._statement_of(fact) if fact.is_present else None
+                key.held[fact.slot] = _Held(fact.rank, fact.filing.source.offset, statement)
         return key
 
     def _shrink(self) -> None:
@@ -489,27 +501,6 @@ def _view(key: bytes) -> str:
         return view_name(key.decode())
     except ValueError as error:
         raise BadRecordError("not_a_fact", f"its key names no view: {error}") from error
-
-
-def _fact_row(slot: tuple[str, str]) -> bytes:
-    return _FACT + _SEPARATOR.join(slot).encode()
-
-
-def _fact_to_bytes(filing: bytes, envelope: Envelope, value: bytes) -> bytes:
-    """Envelope, filing and value; of these only the filing may hold a separator, so it comes last in the head."""
-    e = envelope
-    said = (e.event_id, e.source, e.type, e.subject, str(e.occurred_ms), str(e.version), e.jurisdiction)
-    head = _SEPARATOR.join((*said, e.traceparent, e.tracestate, filing.decode())).encode()
-    return len(head).to_bytes(4, "big") + head + value
-
-
-def _fact_from_bytes(row: bytes) -> tuple[Filing, Envelope, bytes]:
-    end = 4 + int.from_bytes(row[:4], "big")
-    event_id, source, kind, subject, occurred_ms, version, jurisdiction, *trace, filing = (
-        row[4:end].decode().split(_SEPARATOR, 9)
-    )
-    envelope = Envelope(event_id, source, kind, subject, int(occurred_ms), int(version), jurisdiction, *trace)
-    return Filing.from_bytes(filing.encode()), envelope, row[end:]
 
 
 def _timer_row(at_ms: int, view: str) -> bytes:

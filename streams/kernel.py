@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from xiezhi.contracts.naming import RELATION
 
@@ -77,6 +78,68 @@ class View:
     def relations(self, kind: str) -> Sequence[Statement]:
         """Derived records of one kind."""
         return [s for s in self.of(RELATION) if s.value["kind"] == kind]
+
+
+Number = int | Fraction  # what aggregates add up: exact, so that no order of adding makes a difference
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many contributions lie within bounds, and what they come to."""
+
+    count: int
+    sum: Number
+
+
+class FoldView(Protocol):
+    """What a rule sees of one key of a fold join: aggregates by name, and a few of the records behind them.
+
+    Bounds are half-open, `low` <= number < `high`; None is no bound. With n records under the key every call costs
+    O(log n), `ranked` O(log n + limit). Raises KeyError for a name that the fold does not declare.
+    """
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def records(self) -> int:
+        """How many records stand under the key."""
+        ...
+
+    @property
+    def unfolded(self) -> int:
+        """How many of them have no contribution because telling it failed: no rule speaks while there are any."""
+        ...
+
+    def sum(self, name: str) -> Number:
+        """Of a SUM."""
+        ...
+
+    def distinct(self, name: str) -> int:
+        """Of a DISTINCT: the number of different texts."""
+        ...
+
+    def within(self, name: str, low: Number | None = None, high: Number | None = None) -> Totals:
+        """Of a MULTISET, or of the days of a PER_DAY."""
+        ...
+
+    def quantile(
+        self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None
+    ) -> Number | None:
+        """Of a MULTISET, by Hyndman and Fan's definition 8, exactly; None where nothing lies within the bounds."""
+        ...
+
+    def ranked(
+        self,
+        name: str,
+        limit: int,
+        *,
+        low: Number | None = None,
+        high: Number | None = None,
+        descending: bool = False,
+    ) -> Sequence[Statement]:
+        """Of a RANKED: the first `limit` records within the bounds by (number, record type, record id)."""
+        ...
 
 
 class Outcome(StrEnum):
@@ -227,8 +290,10 @@ class Parameters:
 
 
 Selector = Callable[[Value], Iterable[str]]
-Evaluate = Callable[[View, Parameters, int], Iterable[Finding]]
-Derive = Callable[[View, Mapping[str, Sequence[Finding]]], Iterable[Derived]]
+#: What these take first is a View, or the FoldView of a fold join: the mode of the join that they are written for.
+Evaluate = Callable[[Any, Parameters, int], Iterable[Finding]]
+Derive = Callable[[Any, Mapping[str, Sequence[Finding]]], Iterable[Derived]]
+Contribute = Callable[[Statement], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +307,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A pure function with the id of its card."""
+    """A pure function with the id of its card. What it is given, a view or a fold view, its join's mode says."""
 
     id: str
     evaluate: Evaluate
@@ -261,11 +326,64 @@ class Derivation:
     by_depth: bool = False
 
 
+class Aggregate(StrEnum):
+    """What a fold keeps of the contributions of one name. None of them depends on order, repeats or corrections."""
+
+    SUM = "sum"  # contributions: numbers
+    PER_DAY = "per_day"  # (day, number) pairs; how many and their sum, by day
+    DISTINCT = "distinct"  # texts; how many different ones
+    MULTISET = "multiset"  # numbers; how many and their sum within bounds, quantiles
+    RANKED = "ranked"  # numbers; the records themselves in that order, for evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The mode of a join whose keys have unbounded histories: its view is aggregates, not all that stands.
+
+    `contribute` is pure and gives what one statement adds, by name of aggregate; a name left out adds nothing.
+    """
+
+    aggregates: Mapping[str, Aggregate]
+    contribute: Contribute
+
+    def contribution_of(self, statement: Statement) -> dict[str, Any] | None:
+        """What `statement` adds; None when `contribute` raises, or gives what its aggregate cannot take."""
+        try:
+            given = self.contribute(statement)
+            return {name: _checked(self.aggregates[name], value) for name, value in given.items()}
+        except Exception:  # noqa: BLE001 -- plug-in code, as rules are: the view says that it failed, nothing else stops
+            return None
+
+
+def exact(number: Number) -> Number:
+    """A whole number as an integer, so that equal numbers are written alike. Raises TypeError for anything inexact."""
+    if type(number) is int:
+        return number
+    if not isinstance(number, Fraction):
+        raise TypeError(f"aggregates add up integers and fractions, not {type(number).__name__}")
+    return number.numerator if number.denominator == 1 else number
+
+
+def _checked(aggregate: Aggregate, value: Any) -> Any:
+    if aggregate is Aggregate.DISTINCT:
+        if not isinstance(value, str):
+            raise TypeError(f"a text was expected, not {type(value).__name__}")
+        return value
+    if aggregate is Aggregate.PER_DAY:
+        day, number = value
+        if type(day) is not int:
+            raise TypeError(f"days are integers, not {type(day).__name__}")
+        return [day, exact(number)]
+    return exact(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Join:
     """Records brought together under shared keys, with the rules and derivations that look at them.
 
-    A view with more than `statements_max` statements, or a derivation with more than `fanout_max` results, has one
+    Without `fold` it is a timeline: its view holds everything that stands under a key, and is evaluated in O(n).
+
+    A timeline with more than `statements_max` statements, or a derivation with more than `fanout_max` results, has one
     deterministic outcome ("too many to judge"), never "the first N". Relations by depth are counted per depth.
     """
 
@@ -273,5 +391,6 @@ class Join:
     inputs: tuple[Input, ...]
     rules: tuple[Rule, ...] = ()
     derivations: tuple[Derivation, ...] = ()
+    fold: Fold | None = None
     statements_max: int = 20_000
     fanout_max: int = 5_000

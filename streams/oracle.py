@@ -1,8 +1,9 @@
 """The oracle: the alert set as a batch computes it from the whole log, without any stream.
 
 Group all records by join key, evaluate once, stratum by stratum. It shares with the stream only `evaluate_view`, the
-key selectors and the guard that tells good records from bad ones; merging, filing, positions, timers and retraction are
-written here a second time, in the plainest way, so that a mistake on either side shows.
+joins' own functions (key selectors, contributions) and the guard that tells good records from bad ones; merging,
+filing, folding, positions, timers and retraction are written here a second time, in the plainest way, so that a mistake
+on either side shows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.evaluation import ActiveRule, Evaluation, OutputKind, Proposal, evaluate_view
+from streams.folds.recomputed import Recomputed
 from streams.kernel import Join, Outcome, Source, Statement, View
 from streams.records import JURISDICTION_UNKNOWN, Guard, Withdrawal, filing_keys
 from xiezhi.contracts.naming import RELATION
@@ -93,8 +95,9 @@ class _Answers:
         content = frozenset((one.record_id, one.digest) for one in members)
         known = self._known.get(place)
         if known is None or known[0] != content:
-            join, key = place
-            evaluation = evaluate_view(self._joins[join], View(key, members), self._active, self._now_ms)
+            join = self._joins[place[0]]
+            view = View(place[1], members) if join.fold is None else Recomputed(place[1], join.fold, members)
+            evaluation = evaluate_view(join, view, self._active, self._now_ms)
             self._known[place] = known = (content, evaluation)
         return known[1]
 

@@ -38,6 +38,7 @@ def modules_behind(rule_id: str) -> set[str]:
     for source in joins.upstream(joins.JOINS, join.name):
         functions += [taken.keys for taken in source.inputs]
         functions += [derivation.derive for derivation in source.derivations]
+        functions += [source.fold.contribute] if source.fold is not None else []
     return _with_shared_modules(function.__module__ for function in functions) | {kernel.__name__}
 
 

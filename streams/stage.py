@@ -269,7 +269,7 @@ class Stage:
         store = KeyedStore(RocksBackend(folder))
         wrong = ""
         if not store.check_fingerprint(f"{self._fingerprint}@{log.cluster_id}"):
-            wrong = "was filled by code with other joins or selectors, or from another Kafka cluster"
+            wrong = "was filled by code with other joins or selectors or contributions, or from another Kafka cluster"
         elif store.next_offset > log.end:
             wrong = f"is ahead of its topic ({store.next_offset} > {log.end}), which was deleted or cut"
         if wrong:

@@ -17,6 +17,7 @@ from streams.clock import Clock, LowWatermark
 from streams.cores import JudgeCore, RouterCore
 from streams.evaluation import ActiveRule
 from streams.facts import TICK_KEY
+from streams.folds.state import Bounds
 from streams.judge import Judge, Judging
 from streams.kernel import Join
 from streams.oracle import Verdict, judge_log
@@ -25,7 +26,7 @@ from streams.records import Guard
 from streams.router import Router
 from tests.faults.model.broker import Broker, ClockDiedError, ClockLog, ClockProducer
 from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
-from tests.faults.model.scenario import BROAD, HOT, NARROW, Density, Scenario
+from tests.faults.model.scenario import BROAD, FOLDED, HOT, NARROW, Density, Scenario
 from tests.faults.model.workers import TEMPERED, Core, Disk, Worker
 from tests.faults.model.world import CODEC, GUARD, JOINS, TOPICS
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
@@ -99,7 +100,7 @@ class Model:
         seed: int,
         parts: Parts | None = None,
         faults: Faults | None = None,
-        densities: Sequence[Density] = (BROAD, HOT, NARROW),
+        densities: Sequence[Density] = (BROAD, HOT, NARROW, FOLDED),
     ) -> None:
         self.chance = random.Random(seed)
         self.parts, self.faults = parts or Parts(), faults or Faults()
@@ -121,6 +122,11 @@ class Model:
             activate=CODEC.activator(),
             generation=SETTINGS.generation,
             views_cached_max=self.chance.choice((0, 1, 3, 1000)),
+            fold_bounds=Bounds(
+                entries_max=self.chance.choice((2, 3, 64)),
+                blocks_cached_max=self.chance.choice((0, 2, 1000)),
+                heads_cached_max=self.chance.choice((0, 1, 1000)),
+            ),
         )
         self.clock = self._new_clock()
 
@@ -335,7 +341,7 @@ def explore(
     seed: int,
     parts: Parts | None = None,
     faults: Faults | None = None,
-    densities: Sequence[Density] = (BROAD, HOT, NARROW),
+    densities: Sequence[Density] = (BROAD, HOT, NARROW, FOLDED),
 ) -> list[str]:
     """Run one seed; what differs at the end."""
     model = Model(seed, parts, faults, densities)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from streams.evaluation import ActiveRule
-from streams.kernel import Join, View
+from streams.folds.aggregates import Aggregates
+from streams.folds.recomputed import Recomputed
+from streams.kernel import Join, Number, Totals, View
 from streams.oracle import Verdict, judge_log
 from streams.records import Guard
 from xiezhi.log import RawRecord
@@ -65,3 +68,35 @@ class UnsortedView(View):
     def __init__(self, key: str, statements: object) -> None:
         super().__init__(key, ())
         self.statements = tuple(statements)  # type: ignore[arg-type]
+
+
+class ShiftedRecomputed(Recomputed):
+    """Quantiles of everything, whatever the bounds."""
+
+    def quantile(
+        self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None
+    ) -> Number | None:
+        return super().quantile(name, share)
+
+
+class UnboundedRecomputed(Recomputed):
+    """Totals that do not look at the upper bound."""
+
+    def within(self, name: str, low: Number | None = None, high: Number | None = None) -> Totals:
+        return super().within(name, low)
+
+
+class UnboundedAggregates(Aggregates):
+    """The same on the stream's side."""
+
+    def within(self, name: str, low: Number | None = None, high: Number | None = None) -> Totals:
+        return super().within(name, low)
+
+
+class ShiftedAggregates(Aggregates):
+    """The same of quantiles."""
+
+    def quantile(
+        self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None
+    ) -> Number | None:
+        return super().quantile(name, share)

@@ -18,6 +18,7 @@ from tests.faults.model.world import (
     HOLDING,
     JURISDICTION,
     ORDER,
+    PAYMENT,
     RECEIPT,
     RECEIPT_WAIT_MS,
     RULES,
@@ -59,11 +60,17 @@ def _holding(chance: random.Random) -> Fields:
     return {"holder": holder, "company": company}
 
 
+def _payment(chance: random.Random) -> Fields:
+    amount, purpose = chance.choice((*AMOUNTS, 0, 20)), chance.choice("fgh")
+    return {"payer": chance.choice("kkkl"), "amount": amount, "purpose": purpose}
+
+
 MAKERS: Mapping[str, Callable[[random.Random], Fields]] = {
     ORDER: _order,
     RECEIPT: _receipt,
     ACCOUNT: _account,
     HOLDING: _holding,
+    PAYMENT: _payment,
 }
 
 
@@ -77,7 +84,7 @@ class Density:
     makers: Mapping[str, Callable[[random.Random], Fields]] = field(default_factory=lambda: MAKERS)
 
 
-BROAD = Density({ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4}, versions=(1, 1, 1, 2, 3))
+BROAD = Density({ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4, PAYMENT: 4}, versions=(1, 1, 1, 2, 3))
 #: Few records and many versions: one key changes its answer again and again.
 HOT = Density({ORDER: 2, RECEIPT: 1, ACCOUNT: 1, HOLDING: 2}, versions=(1, 4, 6, 8))
 #: Hardly anything but that, so that every fault hits it.
@@ -87,6 +94,10 @@ NARROW = Density(
     partitions=(1,),
     makers={**MAKERS, ORDER: _deciding_order},
 )
+
+
+#: One or two keys of a fold with many records that come, change and go, so that its blocks split and are freed.
+FOLDED = Density({PAYMENT: 12}, versions=(1, 2, 4, 6))
 
 
 @dataclass(frozen=True)

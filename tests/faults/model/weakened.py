@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from streams.cores import JudgeCore, RouterCore
 from streams.evaluation import Evaluation
+from streams.fact_rows import Fact, Rank, row_of
 from streams.facts import Filing, Presence, split_filing
-from streams.judge import Judge, Output, _fact_row, _Key
+from streams.folds.aggregates import Aggregates, Slot
+from streams.folds.state import Folds, ReadFact, rows_of
+from streams.judge import Judge, Judging, Output, _Key
 from streams.records import Withdrawal
 from streams.router import OutgoingFact, Router
 from streams.stage import Work
@@ -16,6 +19,7 @@ from tests.faults.model.model import Parts
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
+from xiezhi.store import KeyedStore
 
 
 class DeafCore(JudgeCore):
@@ -64,7 +68,7 @@ class LastWordJudge(Judge):
             held = self._key(raw.key.decode()).held
             if slot in held and held[slot].statement is None:
                 del held[slot]
-                self.store.put(raw.key, _fact_row(slot), None)
+                self.store.put(raw.key, row_of(b"f", slot), None)
 
 
 class TalkativeJudge(Judge):
@@ -123,6 +127,77 @@ class SleepyJudge(Judge):
         super()._tick(raw)
 
 
+class FoldingJudge(Judge):
+    """Keeps its folds in another way."""
+
+    folds: ClassVar[type[Folds]] = Folds
+
+    def __init__(self, judging: Judging, store: KeyedStore) -> None:
+        super().__init__(judging, store)
+        self._folds = self.folds(judging.joins, store, self._statement_of, judging.fold_bounds)
+
+
+class AddingAggregates(Aggregates):
+    """Adds what is new and leaves what it replaced."""
+
+    def count(self, slot: Slot, contribution: Mapping[str, Any] | None, times: int) -> None:
+        if times > 0:
+            super().count(slot, contribution, times)
+
+
+class AddingFolds(Folds):
+    aggregates = AddingAggregates
+
+
+class LatestFolds(Folds):
+    """Lets whatever came last stand."""
+
+    def merge(self, view: str, fact: Fact, read_new: ReadFact) -> None:
+        held = self._store.get(rows_of(view), row_of(b"r", fact.slot))
+        ranked = fact if held is None else _Greatest(*fact)
+        super().merge(view, ranked, read_new)
+
+
+class _Greatest(Fact):
+    def replaces(self, rank: Rank, offset: int) -> bool:
+        return True
+
+
+class LastWordFolds(Folds):
+    """Takes a record away when a left fact comes, and does not remember as of which version."""
+
+    def merge(self, view: str, fact: Fact, read_new: ReadFact) -> None:
+        super().merge(view, fact, read_new)
+        rows, row = rows_of(view), row_of(b"r", fact.slot)
+        if not fact.is_present and (held := self._store.get(rows, row)) and held.endswith(fact.to_bytes()):
+            self._store.put(rows, row, None)
+
+
+class UnrestoredFolds(Folds):
+    """Writes the aggregates with a later batch than the records that changed them."""
+
+    def flush(self) -> None:
+        self._late = not getattr(self, "_late", False)
+        if not self._late:
+            super().flush()
+
+
+class AddingJudge(FoldingJudge):
+    folds = AddingFolds
+
+
+class LatestFoldJudge(FoldingJudge):
+    folds = LatestFolds
+
+
+class LastWordFoldJudge(FoldingJudge):
+    folds = LastWordFolds
+
+
+class LateFoldJudge(FoldingJudge):
+    folds = UnrestoredFolds
+
+
 class HoardingRouter(Router):
     """Sends no left facts."""
 
@@ -169,6 +244,10 @@ WEAKENED: Mapping[str, Parts] = {
     "without waking": Parts(judge=SleepyJudge),
     "without withdrawals": Parts(router=DenyingRouter),
     "without versions": Parts(router=LatestRouter),
+    "without taking out of a fold": Parts(judge=AddingJudge),
+    "without versions in a fold": Parts(judge=LatestFoldJudge),
+    "without versioned left facts in a fold": Parts(judge=LastWordFoldJudge),
+    "without folding in the batch of the record": Parts(judge=LateFoldJudge),
 }
 
 #: Those whose absence shows without any fault, by the order of reading alone.
@@ -178,4 +257,12 @@ NOTICED_WITHOUT_FAULTS = (
     "without waking",
     "without withdrawals",
     "without versions",
+    "without taking out of a fold",
+)
+
+#: Those of folds that need crashes, zombies or lost disks to show.
+NOTICED_IN_FOLDS = (
+    "without versions in a fold",
+    "without versioned left facts in a fold",
+    "without folding in the batch of the record",
 )

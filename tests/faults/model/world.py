@@ -1,14 +1,16 @@
-"""A small world for testing the streaming core: four record types, four joins, every shape that rules can have.
+"""A small world for testing the streaming core: five record types, five joins, every shape that rules can have.
 
 Records travel as JSON, so that tests can read them; what the judge says travels as the real Avro contracts. The joins
 are toys, written to need everything at once: several keys per record, a sum over a key, an absence with a deadline, a
-settle time, relations over three hops, and a recursion by depth that rings of holders must not be able to feed.
+settle time, relations over three hops, a recursion by depth that rings of holders must not be able to feed, and a fold
+with every kind of aggregate.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -16,10 +18,13 @@ from streams.activations import activation_hash
 from streams.cards import Card
 from streams.evaluation import ActiveRule
 from streams.kernel import (
+    Aggregate,
     Derivation,
     Derived,
     Evidence,
     Finding,
+    Fold,
+    FoldView,
     Input,
     Join,
     Outcome,
@@ -39,11 +44,13 @@ from xiezhi.log import RawRecord
 from xiezhi.registry import InMemoryRegistry
 
 ORDER, RECEIPT, ACCOUNT, HOLDING = "toy.order.v1", "toy.receipt.v1", "toy.account.v1", "toy.holding.v1"
-TOPICS = (ORDER, RECEIPT, ACCOUNT, HOLDING)
+PAYMENT = "toy.payment.v1"
+TOPICS = (ORDER, RECEIPT, ACCOUNT, HOLDING, PAYMENT)
 
 START_MS = 1_700_000_000_000
 RECEIPT_WAIT_MS = 60_000
 SETTLE_S = 40
+SLOT_MS = 30_000
 DEPTH_MAX = 3
 JURISDICTION = "330106000000"
 FUTURE_TOLERANCE_MS = 300_000
@@ -102,7 +109,32 @@ def holders_behind(view: View, parameters: Parameters, now_ms: int) -> Iterable[
             )
 
 
-def _hit(subject: Mapping[str, str], evidence: Sequence[Statement], numbers: Mapping[str, int]) -> Finding:
+def payments_split(view: FoldView, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    """Payments below a limit that come to more than it. What it says depends on every aggregate there is."""
+    limit = parameters.at("limit")
+    small = view.within("amounts", high=limit)
+    if small.sum <= limit:
+        return [Finding(outcome=Outcome.CLEAR, reason="within_limit")]
+    early = view.within("by_slot", high=START_MS // SLOT_MS + 2)
+    middle = view.quantile("amounts", Fraction(1, 2), high=limit)
+    told = (small, early, middle, view.sum("thirds"), view.distinct("purposes"), view.records)
+    return [
+        _hit(
+            {"payer": view.key},
+            view.ranked("largest", 3, high=limit, descending=True),
+            {"total": " ".join(map(str, told))},
+        )
+    ]
+
+
+def debits(view: FoldView, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
+    """Payments with a negative amount, the first two of them; the card's settle time holds them back."""
+    return [_hit({"payment": p.record_id}, [p], {"total": 1}) for p in view.ranked("largest", 2, high=0)]
+
+
+def _hit(
+    subject: Mapping[str, str], evidence: Sequence[Statement], numbers: Mapping[str, int | str]
+) -> Finding:
     return Finding(
         outcome=Outcome.HIT,
         reason="suspicious",
@@ -130,6 +162,19 @@ def flagged(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[D
     ]
 
 
+def spender(view: FoldView, findings: Mapping[str, Sequence[Finding]]) -> Iterable[Derived]:
+    """From the finding about a fold: the payer, for its own view as an owner."""
+    return [
+        Derived(
+            kind="flagged",
+            identity=("split",),
+            attributes={"account": "payments", "owner": view.key, "total": str(hit.numbers["total"])},
+            evidence=hit.evidence,
+        )
+        for hit in findings.get("SPLIT", ())
+    ]
+
+
 def owns(view: View, findings: Mapping[str, Sequence[Finding]]) -> Iterable[Derived]:
     """Depth 1: whom the key holds. Depth d + 1: whoever owns the key at depth d owns what it holds."""
     for holding in view.of(HOLDING):
@@ -150,7 +195,21 @@ def _owns(holder: str, holding: Statement, depth: int, above: Statement | None) 
     )
 
 
-# -- selectors and joins -----------------------------------------------------------------------------------------
+# -- contributions, selectors and joins --------------------------------------------------------------------------
+
+
+def spent(payment: Statement) -> Mapping[str, Any]:
+    """What one payment adds to each aggregate of its payer; one of nothing adds nothing but itself."""
+    amount = payment["amount"]
+    if amount == 0:
+        return {"purposes": payment["purpose"]}
+    return {
+        "thirds": Fraction(amount, 3),
+        "by_slot": (payment.occurred_ms // SLOT_MS, amount),
+        "purposes": payment["purpose"],
+        "amounts": amount,
+        "largest": amount,
+    }
 
 
 def by_account(value: Value) -> Iterable[str]:
@@ -163,6 +222,10 @@ def by_items(value: Value) -> Iterable[str]:
 
 def by_holder(value: Value) -> Iterable[str]:
     return [value["holder"]]
+
+
+def by_payer(value: Value) -> Iterable[str]:
+    return [value["payer"]]
 
 
 def by_related_company(value: Value) -> Iterable[str]:
@@ -200,6 +263,22 @@ JOINS: tuple[Join, ...] = (
         ),
         rules=(Rule("BEHIND", holders_behind),),
     ),
+    Join(
+        name="payer",
+        inputs=(Input(PAYMENT, by_payer),),
+        rules=(Rule("SPLIT", payments_split), Rule("DEBIT", debits)),
+        derivations=(Derivation("spender", "flagged", spender),),
+        fold=Fold(
+            {
+                "thirds": Aggregate.SUM,
+                "by_slot": Aggregate.PER_DAY,
+                "purposes": Aggregate.DISTINCT,
+                "amounts": Aggregate.MULTISET,
+                "largest": Aggregate.RANKED,
+            },
+            spent,
+        ),
+    ),
 )
 RULES = {rule.id: rule for join in JOINS for rule in join.rules}
 
@@ -211,7 +290,7 @@ def card(rule_id: str, *, version: int = 1, limit: int = 100, settle_s: int | No
     """A card whose `version` and `limit` tests vary."""
     text = {"zh": "示其疑", "en": "a suspicion"}
     if settle_s is None:
-        settle_s = SETTLE_S if rule_id == "NEGATIVE" else 0
+        settle_s = SETTLE_S if rule_id in ("NEGATIVE", "DEBIT") else 0
     return Card.model_validate(
         {
             "id": rule_id,
@@ -332,3 +411,7 @@ def record(
 
 def order(account: str | None, amount: int, *items: str) -> dict[str, Any]:
     return {"account": account, "amount": amount, "items": list(items)}
+
+
+def payment(payer: str, amount: int, purpose: str = "fuel") -> dict[str, Any]:
+    return {"payer": payer, "amount": amount, "purpose": purpose}

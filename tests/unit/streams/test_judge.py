@@ -18,6 +18,7 @@ from tests.faults.model.world import (
     ORDER,
     RECEIPT,
     RECEIPT_WAIT_MS,
+    RULES,
     SETTLE_S,
     START_MS,
     by_account,
@@ -98,11 +99,11 @@ def test_facts_in_any_order_leave_the_greatest_version(log: FactLog) -> None:
     log.activate_all()
     for version, amount in ((0, 500), (1, 5), (3, 101), (2, 500)):
         log.file(ORDER, "o1", order("a", amount), version=version)
-    facts = log.records[4:]
+    facts = log.records[len(RULES) :]
     for shuffled in (facts, facts[::-1], facts[1:] + facts[:1], [*facts, *facts]):
         desk = Desk()
-        desk.read(log.records[:4])
-        renumbered = [replace(raw, offset=4 + number) for number, raw in enumerate(shuffled)]
+        desk.read(log.records[: len(RULES)])
+        renumbered = [replace(raw, offset=len(RULES) + number) for number, raw in enumerate(shuffled)]
         assert only(desk.read(renumbered)).content["explanation"]["en"] == "comes to 101"
 
 
@@ -233,7 +234,7 @@ def test_what_came_before_a_tick_is_judged_before_it(desk: Desk, log: FactLog) -
     batch = [*log.file(ORDER, "o1", order(None, 1, "x")), log.tick(DEADLINE_MS)]
     together = desk.read(batch)
     other = Desk()
-    other.read(log.records[:4])
+    other.read(log.records[: len(RULES)])
     assert together == [output for raw in batch for output in other.read([raw])]
     assert only(together).said.position == at(log.last())
 

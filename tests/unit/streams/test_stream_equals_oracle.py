@@ -56,13 +56,14 @@ _FIELDS: Mapping[str, Callable[[int], Mapping[str, object]]] = {
     toy.RECEIPT: lambda n: {"items": list(_ITEMS[n & 3])},
     toy.ACCOUNT: lambda n: {"account": "ab"[n & 1], "owner": _PARTIES[n >> 1 & 3]},
     toy.HOLDING: lambda n: {"holder": _PARTIES[n & 3], "company": _PARTIES[n >> 2 & 3]},
+    toy.PAYMENT: lambda n: toy.payment("kkkl"[n & 3], _AMOUNTS[n >> 2 & 3], "fgh"[n >> 4 & 1]),
 }
 
 
 @cache
 def _toy_record(which: int, version: int, fields: int, step: int) -> Outgoing:
-    """One version of one of three records of a type, or its withdrawal."""
-    topic, number = toy.TOPICS[which & 3], (which >> 2) % 3
+    """One version of one of five records of a type, or its withdrawal."""
+    topic, number = toy.TOPICS[which % 5], which // 5 % 5
     raw = toy.record(
         topic,
         f"{topic[4]}{number}",
@@ -258,6 +259,35 @@ def test_a_view_without_a_fixed_order_is_noticed(monkeypatch: pytest.MonkeyPatch
     @given(real_logs, schedules, last_ticks_ms)
     def compare(log: Sequence[Outgoing], schedule: Sequence[Read], last_tick_ms: int) -> None:
         check(real_world(), log, schedule, last_tick_ms)
+
+    with pytest.raises(AssertionError):
+        compare()
+
+
+#: Payments alone, so that folds have enough of them.
+payment_logs = st.binary(min_size=40, max_size=80).map(
+    lambda drawn: [_toy_record(4 + 5 * (one[0] % 5), *one[1:]) for one in _in_chunks(drawn, 4)]
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "mistake"),
+    [
+        ("streams.oracle.Recomputed", planted.ShiftedRecomputed),
+        ("streams.oracle.Recomputed", planted.UnboundedRecomputed),
+        ("streams.folds.state.Folds.aggregates", planted.UnboundedAggregates),
+        ("streams.folds.state.Folds.aggregates", planted.ShiftedAggregates),
+    ],
+)
+def test_a_mistake_in_the_aggregates_of_either_side_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, place: str, mistake: type
+) -> None:
+    monkeypatch.setattr(place, mistake)
+
+    @settings(DETERMINISTIC, max_examples=400)
+    @given(payment_logs, schedules, last_ticks_ms)
+    def compare(log: Sequence[Outgoing], schedule: Sequence[Read], last_tick_ms: int) -> None:
+        check(toy_world(), log, schedule, last_tick_ms)
 
     with pytest.raises(AssertionError):
         compare()
