@@ -32,6 +32,7 @@ from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
 from xiezhi.store import KeyedStore
+from xiezhi.telemetry.setup import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +229,8 @@ def _run(arguments: list[str], settings: Settings) -> int:
     if len(arguments) != 1 or arguments[0] not in stages:
         print(f"usage: python -m streams.app {' | '.join(stages)}", file=sys.stderr)  # noqa: T201 -- a usage line
         return 64
-    stages[arguments[0]]()
+    with tracing(f"xiezhi-{arguments[0]}", settings, to_store=False):
+        stages[arguments[0]]()
     return 0
 
 

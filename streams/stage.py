@@ -17,7 +17,9 @@ from time import monotonic, sleep, time_ns
 from typing import Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from opentelemetry.trace import INVALID_SPAN, Span
 
+from streams.batch_spans import start_batch_span
 from streams.pipeline import Batch, Outgoing, Pipeline
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
@@ -140,7 +142,8 @@ class Stage:
 
     async def run(self, assigned: Assigned, records: Sequence[RawRecord], event: Any = None) -> None:
         """Process records and send what comes out; acknowledges `event` when all of it is on the broker."""
-        await self.act(assigned, lambda: assigned.core.process(records), records, event)
+        span = start_batch_span(self.group, records)
+        await self.act(assigned, lambda: assigned.core.process(records), records, event, span)
 
     async def act(
         self,
@@ -148,6 +151,7 @@ class Stage:
         effects: Callable[[], Work],
         records: Sequence[RawRecord] = (),
         event: Any = None,
+        span: Span = INVALID_SPAN,
     ) -> None:
         """Let the core do one thing, seal what it wrote and submit what it wants sent: one batch."""
         async with self._turn:
@@ -163,6 +167,7 @@ class Stage:
                     assigned.core.store.commit(sealed)
                     if event is not None:
                         event.ack()
+                    span.end()
 
             batch = Batch(finish)
             self._bury(work, batch)

@@ -22,6 +22,7 @@ from consumers.alerts.database import path_of, url_of
 from consumers.alerts.rejection import DeadLetterDesk, Rejected
 from consumers.alerts.statement import Statement
 from consumers.alerts.store import AlertStore
+from consumers.alerts.telling import tell_nobody, teller
 from xiezhi.alert_log import QUIETLY, holds_record, read_alert, say_when_away
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ALERT
@@ -37,6 +38,7 @@ from xiezhi.errors import (
 from xiezhi.log import RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
+from xiezhi.telemetry.setup import Tracing, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +63,19 @@ class AlertStoreService:
         reject: Callable[[Rejected], None],
         clock: Callable[[], int],
         stopping: threading.Event,
+        tell: Callable[[Statement, int], None] = tell_nobody,
     ) -> None:
-        """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970."""
+        """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970.
+
+        `tell` is given every statement that took effect, and the nanosecond at which its batch began; must not block.
+        """
         self._consumer = consumer
         self._codec = codec
         self._store = store
         self._reject = reject
         self._clock = clock
         self._stopping = stopping
+        self._tell = tell
         self._behind: dict[int, int] = {}  # partition → offset that the group does not know yet
 
     def run(self) -> None:
@@ -103,8 +110,11 @@ class AlertStoreService:
         except RegistryUnavailableError as error:
             self._read_again(records, error)
             return
+        begun_ns = time.time_ns()
         after = {(record.topic, record.partition): record.offset + 1 for record in records}
         stored = self._store.apply(statements, after, stored_ms=self._clock())
+        for one in stored:
+            self._tell(one.statement, begun_ns)
         logger.debug("%d records, %d statements took effect", len(records), len(stored))
         self._behind.update({partition: offset for (_, partition), offset in after.items()})
         self._commit()
@@ -153,7 +163,7 @@ class AlertStoreService:
         )
 
 
-def serve(settings: Settings, stopping: threading.Event) -> None:
+def serve(settings: Settings, stopping: threading.Event, traced: Tracing) -> None:
     """Build everything, then run until `stopping` is set."""
     store = open_store(settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
@@ -171,6 +181,7 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         reject=DeadLetterDesk(producer, letters),
         clock=now_ms,
         stopping=stopping,
+        tell=teller(traced),
     )
     try:
         _claim(store, consumer, settings)
@@ -245,7 +256,8 @@ def main() -> int:
     try:
         settings = read_settings()
         logging.getLogger().setLevel(settings.log_level)
-        serve(settings, stopping)
+        with tracing(GROUP, settings) as traced:
+            serve(settings, stopping, traced)
     except XiezhiError as error:
         logger.error("%s", error)
         return error.exit_code
