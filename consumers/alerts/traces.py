@@ -100,8 +100,8 @@ def _span(span: StageSpan) -> dict[str, Any]:
         "trace_id": span.context.trace_id,
         "span_id": span.context.span_id,
         "parent_span_id": span.parent_id,
-        "start_ms": span.start_ns / 1e6,
-        "end_ms": span.end_ns / 1e6,
+        "start_ms": span.start_ns // 1_000 / 1_000,
+        "end_ms": span.end_ns // 1_000 / 1_000,
         "attributes": dict(span.attributes),
         "links": list(map(_link, span.links)),
     }
