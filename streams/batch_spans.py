@@ -1,12 +1,13 @@
-"""One span per batch of a stage, for whoever looks at the stages themselves; the spans of an alert need none of them.
+"""Spans of a stage's batches, for whoever looks at the stages themselves; the spans of an alert need none of them.
 
-Recorded only where an endpoint is set. A batch has no one parent: it links to the publish calls of its first
-records.
+Recorded only where an endpoint is set, and a few a second: live traffic makes thousands of tiny batches, whose spans
+would cost more than their work. A batch has no one parent: it links to the publish calls of its first records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
@@ -16,33 +17,43 @@ from xiezhi.telemetry.span import parse
 
 #: Links of a batch of thousands would cost more than its work.
 LINKS_MAX = 8
+#: Between two spans of a process.
+INTERVAL_S = 0.1
 _tracer = trace.get_tracer("streams")
 
 
-def start_batch_span(group: str, records: Sequence[RawRecord]) -> Span:
-    """A started span for a batch of one partition; whoever finishes the batch ends it."""
-    if not records:
-        return trace.INVALID_SPAN
-    first = records[0]
-    span = _tracer.start_span(f"process {first.topic}", kind=SpanKind.CONSUMER)
-    if span.is_recording():
-        span.set_attributes(
-            {
-                "messaging.system": "kafka",
-                "messaging.operation.name": "process",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": first.topic,
-                "messaging.destination.partition.id": str(first.partition),
-                "messaging.consumer.group.name": group,
-                "messaging.batch.message_count": len(records),
-                "messaging.kafka.offset": first.offset,
-            }
-        )
-        for record in records[:LINKS_MAX]:
-            context = _publish_context(record)
-            if context is not None:
-                span.add_link(context)
-    return span
+class BatchSpans:
+    """Makes the batch spans of one process. `clock` gives seconds that only grow."""
+
+    def __init__(self, group: str, clock: Callable[[], float] = monotonic) -> None:
+        self._group, self._clock = group, clock
+        self._next_s = 0.0
+
+    def start(self, records: Sequence[RawRecord]) -> Span:
+        """A started span for a batch of one partition, unless one was made just before; whoever finishes ends it."""
+        if not records or self._clock() < self._next_s:
+            return trace.INVALID_SPAN
+        self._next_s = self._clock() + INTERVAL_S
+        first = records[0]
+        span = _tracer.start_span(f"process {first.topic}", kind=SpanKind.CONSUMER)
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    "messaging.system": "kafka",
+                    "messaging.operation.name": "process",
+                    "messaging.operation.type": "process",
+                    "messaging.destination.name": first.topic,
+                    "messaging.destination.partition.id": str(first.partition),
+                    "messaging.consumer.group.name": self._group,
+                    "messaging.batch.message_count": len(records),
+                    "messaging.kafka.offset": first.offset,
+                }
+            )
+            for record in records[:LINKS_MAX]:
+                context = _publish_context(record)
+                if context is not None:
+                    span.add_link(context)
+        return span
 
 
 def _publish_context(record: RawRecord) -> SpanContext | None:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, Protocol
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from opentelemetry.trace import INVALID_SPAN, Span
 
-from streams.batch_spans import start_batch_span
+from streams.batch_spans import BatchSpans
 from streams.pipeline import Batch, Outgoing, Pipeline
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
@@ -104,6 +104,7 @@ class Stage:
         self.name, self.settings, self.codec = name, settings, codec
         self.group = f"xiezhi-{name}"
         self._fingerprint = fingerprint
+        self._batch_spans = BatchSpans(self.group)
         self.subjects: Sequence[str] = ()
         self._partitions: dict[tuple[str, int], Assigned] = {}
         self._rebalances = 0
@@ -142,7 +143,7 @@ class Stage:
 
     async def run(self, assigned: Assigned, records: Sequence[RawRecord], event: Any = None) -> None:
         """Process records and send what comes out; acknowledges `event` when all of it is on the broker."""
-        span = start_batch_span(self.group, records)
+        span = self._batch_spans.start(records)
         await self.act(assigned, lambda: assigned.core.process(records), records, event, span)
 
     async def act(

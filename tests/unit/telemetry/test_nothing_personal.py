@@ -28,7 +28,7 @@ from producers.province.generate import generate
 from producers.province.publication import Publication
 from schemas.catalogue import CONTRACTS
 from streams import batch_spans
-from streams.batch_spans import start_batch_span
+from streams.batch_spans import BatchSpans
 from streams.pipeline import Outgoing
 from tests.builders import JURISDICTION, instant
 from tests.faults.model.flow import FACTS, Flow
@@ -146,7 +146,7 @@ def test_no_text_of_any_record_comes_out(
     flow = Flow(real_world(), [sent(n, one) for n, one in enumerate(publications)], gap_ms=1)
     flow.run([], last_tick_ms=instant("2035-01-01"))
     for topic in (*real_world().topics, RELATION, FACTS):
-        start_batch_span("group", flow.broker.all(topic)).end()
+        BatchSpans("group").start(flow.broker.all(topic)).end()
 
     store = AlertStore.open("sqlite://")
     service = AlertStoreService(
