@@ -9,6 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults monitoring lint format types imports model bench
 .PHONY: tamper bench-audit
+.PHONY: bench-telemetry
 
 help: ## Show this list
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,3 +70,5 @@ bench: $(READY) ## Router and judge on a backlog beside stock Faust, with profil
 	$(BIN)/python -m benchmarks.backlog --records $(or $(RECORDS),200000)
 bench-audit: $(READY) ## The audit log at a million leaves: publishing, verification, proofs. Needs 0.5 GB of disk
 	$(BIN)/python -m benchmarks.audit --leaves $(or $(LEAVES),1000000)
+bench-telemetry: $(READY) ## What traces cost on the whole path: make bench-telemetry RECORDS=200000 ROUNDS=3
+	$(BIN)/python -m benchmarks.telemetry --records $(or $(RECORDS),200000) --rounds $(or $(ROUNDS),3)

@@ -36,6 +36,7 @@ from xiezhi.settings import Settings, read_settings
 from xiezhi.store import KeyedStore
 from xiezhi.telemetry.endpoint import serve_metrics
 from xiezhi.telemetry.meters import Meters
+from xiezhi.telemetry.setup import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +247,9 @@ def _run(arguments: list[str], settings: Settings) -> int:
     if len(arguments) != 1 or arguments[0] not in stages:
         print(f"usage: python -m streams.app {' | '.join(stages)}", file=sys.stderr)  # noqa: T201 -- a usage line
         return 64
-    stages[arguments[0]](serve_metrics(arguments[0], settings.metrics_port).meters)
+    meters = serve_metrics(arguments[0], settings.metrics_port).meters
+    with tracing(f"xiezhi-{arguments[0]}", settings, to_store=False):
+        stages[arguments[0]](meters)
     return 0
 
 

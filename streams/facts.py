@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from streams.kernel import Source
+from xiezhi.envelope import INSTANT_MS_MAX
 from xiezhi.errors import BadRecordError
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -55,6 +56,8 @@ class Filing(NamedTuple):
                 0 <= source.partition < 2**31 and max(abs(source.offset), abs(source.ingested_ms)) < 2**63
             ):
                 raise ValueError("numbers that no log has")
+            if not 0 <= int(routed_ms) <= INSTANT_MS_MAX:
+                raise ValueError("an instant that alerts could not repeat")
             return cls(Presence(presence), source, digest, int(routed_ms))
         except ValueError as error:
             raise BadRecordError("malformed_fact", f"the header {FACT_HEADER} is not one: {error}") from error

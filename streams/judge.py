@@ -33,6 +33,7 @@ from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, UnknownSchemaError, UnregisteredSubjectError
 from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore
+from xiezhi.telemetry.tracestate import sent_ms
 
 #: Views kept decoded per partition. Without a bound memory grows with the number of keys; a miss costs ~10 µs.
 VIEWS_CACHED_MAX = 50_000
@@ -263,6 +264,8 @@ class Judge:
             source=filing.source,
             jurisdiction=envelope.jurisdiction,
             traceparent=envelope.traceparent,
+            sent_ms=sent_ms(envelope.tracestate),
+            routed_ms=filing.routed_ms,
         )
 
     def _tick(self, raw: RawRecord) -> None:

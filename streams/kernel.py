@@ -42,6 +42,8 @@ class Statement:
     source: Source
     jurisdiction: str
     traceparent: str = ""
+    sent_ms: int = 0  # when the publisher sent it; 0: it did not say
+    routed_ms: int = 0  # when the router filed it; 0: unknown
 
     @property
     def rank(self) -> tuple[int, int, str, str]:
@@ -172,6 +174,9 @@ class Evidence:
     occurred_ms: int
     fields: tuple[str, ...]
     traceparent: str = ""
+    # A router that starts over files a record again, later: the same evidence, however it is reached.
+    sent_ms: int = field(default=0, compare=False)
+    routed_ms: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, statement: Statement, *fields: str) -> Evidence:
@@ -185,6 +190,8 @@ class Evidence:
             occurred_ms=statement.occurred_ms,
             fields=fields,
             traceparent=statement.traceparent,
+            sent_ms=statement.sent_ms,
+            routed_ms=statement.routed_ms,
         )
 
     def as_reference(self) -> dict[str, Any]:
@@ -202,6 +209,8 @@ class Evidence:
             "occurred_ms": self.occurred_ms,
             "fields": list(self.fields),
             "traceparent": self.traceparent,
+            "sent_ms": self.sent_ms,
+            "routed_ms": self.routed_ms,
         }
 
     @classmethod
@@ -218,6 +227,8 @@ class Evidence:
                 occurred_ms=ref["occurred_ms"],
                 fields=tuple(ref["fields"]),
                 traceparent=ref["traceparent"],
+                sent_ms=ref.get("sent_ms", 0),  # relations of earlier versions have neither
+                routed_ms=ref.get("routed_ms", 0),
             )
             for ref in relation.value["evidence"]
         )

@@ -19,6 +19,7 @@ from xiezhi.contracts.bus import ALERT, RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, RecordRefusedError, UnknownSchemaError
 from xiezhi.log import RawRecord
+from xiezhi.telemetry.alert_spans import alert_context
 
 SAID_HEADER = "xz_said"
 JUDGED_HEADER = "xz_judged"
@@ -43,7 +44,7 @@ def encode_output(output: Output, encode: Encode, judged_ms: int) -> OutgoingSta
     """The record for one statement. A withdrawn relation is a null value; a withdrawn alert repeats its content."""
     said = output.said
     contract = CONTRACTS[said.kind]
-    envelope = _envelope(output.id, said, output.content, output.occurred_ms, output.traceparent)
+    envelope = _envelope(output.id, said, output.content, output.occurred_ms, _traceparent(output))
     memory = {"view": output.view, "owner": said.owner, "position": said.position, "digest": said.digest}
     stages = {"routed_ms": output.routed_ms, "judged_ms": judged_ms}
     headers = [
@@ -57,6 +58,13 @@ def encode_output(output: Output, encode: Encode, judged_ms: int) -> OutgoingSta
     elif said.stands:
         value = encode(contract.subject, _value(output))
     return OutgoingStatement(contract.topic, output.id.encode(), value, headers)
+
+
+def _traceparent(output: Output) -> str:
+    """Of an alert: its own span, the parent of all that happens to it later. A relation goes on with what caused it."""
+    if output.said.kind is OutputKind.ALERT:
+        return alert_context(output.id, output.said.position).traceparent()
+    return output.traceparent
 
 
 def _envelope(

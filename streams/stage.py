@@ -17,7 +17,9 @@ from time import monotonic, perf_counter, sleep, time_ns
 from typing import Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from opentelemetry.trace import INVALID_SPAN, Span
 
+from streams.batch_spans import BatchSpans
 from streams.measuring import StageMeasure
 from streams.pipeline import Batch, Outgoing, Pipeline
 from xiezhi.codec import Codec
@@ -109,6 +111,7 @@ class Stage:
         meters = meters or Meters()
         self.measure = StageMeasure(name, self.group, meters)
         self._fingerprint = fingerprint
+        self._batch_spans = BatchSpans(self.group)
         self.subjects: Sequence[str] = ()
         self._partitions: dict[tuple[str, int], Assigned] = {}
         self._rebalances = 0
@@ -149,6 +152,7 @@ class Stage:
 
     async def run(self, assigned: Assigned, records: Sequence[RawRecord], event: Any = None) -> None:
         """Process records and send what comes out; acknowledges `event` when all of it is on the broker."""
+        span = self._batch_spans.start(records)
 
         def effects() -> Work:
             begun = perf_counter()
@@ -157,7 +161,7 @@ class Stage:
                 self.measure.batch(records, work.outgoing, perf_counter() - begun)
             return work
 
-        await self.act(assigned, effects, records, event)
+        await self.act(assigned, effects, records, event, span)
 
     async def act(
         self,
@@ -165,6 +169,7 @@ class Stage:
         effects: Callable[[], Work],
         records: Sequence[RawRecord] = (),
         event: Any = None,
+        span: Span = INVALID_SPAN,
     ) -> None:
         """Let the core do one thing, seal what it wrote and submit what it wants sent: one batch."""
         async with self._turn:
@@ -180,6 +185,7 @@ class Stage:
                     assigned.core.store.commit(sealed)
                     if event is not None:
                         event.ack()
+                    span.end()
 
             batch = Batch(finish)
             self._bury(work, batch)

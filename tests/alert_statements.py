@@ -13,6 +13,7 @@ from xiezhi.contracts.examples import valid_record
 from xiezhi.envelope import Envelope
 from xiezhi.log import RawRecord
 from xiezhi.registry import InMemoryRegistry
+from xiezhi.telemetry.alert_spans import alert_context
 
 
 def alert(alert_id: str = "al_1", position: int = 1, **changes: Any) -> Alert:
@@ -39,6 +40,7 @@ def envelope(said: Alert) -> Envelope:
         occurred_ms=said.times.occurred_ms,
         version=said.position,
         jurisdiction=said.jurisdiction or "000000000000",
+        traceparent=alert_context(said.record_id, said.position).traceparent(),
     )
 
 

@@ -39,7 +39,8 @@ _REQUIRED = (
     "ce_jurisdiction",
 )
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive UTC only
-_MIN_MS, _MAX_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
+#: Years 1 to 9999.
+INSTANT_MS_MIN, INSTANT_MS_MAX = -62_135_596_800_000, 253_402_300_799_999
 _HEX = b"0123456789abcdef"
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"  # what contracts.types.Identifier forbids
 # The tails of a ce_time: 1440 minutes, 60 seconds and 1000 fractions. Looking them up also checks them.
@@ -79,7 +80,11 @@ class Envelope:
         for holds, field, expected in (
             (_is_text(source), "source", "a URN without control characters"),
             (_is_text(subject), "record_id", "1 to 200 characters without control characters and |"),
-            (_MIN_MS <= occurred_ms <= _MAX_MS, "occurred_at", "an instant in the years 1 to 9999"),
+            (
+                INSTANT_MS_MIN <= occurred_ms <= INSTANT_MS_MAX,
+                "occurred_at",
+                "an instant in the years 1 to 9999",
+            ),
             (0 <= version <= VERSION_MAX, "version", f"an integer from 0 to {VERSION_MAX}"),
             (_is_division(jurisdiction.encode(errors="replace")), "jurisdiction", "a 12-digit division code"),
         ):
@@ -125,6 +130,7 @@ class Envelope:
                 raise ValueError("ce_specversion: expected 1.0")
             if found.get("content-type", CONTENT_TYPE) != CONTENT_TYPE:
                 raise ValueError("content-type: expected application/avro")
+            traceparent = _traceparent(found.get("traceparent") or b"")
             fields = {
                 "event_id": _event_id(found["ce_id"] or b""),
                 "source": _source(found["ce_source"] or b""),
@@ -133,8 +139,10 @@ class Envelope:
                 "occurred_ms": _instant(found["ce_time"] or b""),
                 "version": _version(found["ce_recordversion"] or b""),
                 "jurisdiction": _jurisdiction(found["ce_jurisdiction"] or b""),
-                "traceparent": _traceparent(found.get("traceparent") or b""),
-                "tracestate": _tracestate(found["tracestate"] or b"") if "tracestate" in found else "",
+                "traceparent": traceparent,
+                "tracestate": _tracestate(found["tracestate"] or b"")
+                if traceparent and "tracestate" in found
+                else "",
             }
         except KeyError as error:
             raise BadRecordError("missing_header", f"header {error.args[0]} is missing") from None

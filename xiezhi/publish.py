@@ -27,6 +27,7 @@ from xiezhi.envelope import Envelope
 from xiezhi.errors import DeliveryError, RecordRefusedError
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
+from xiezhi.telemetry.tracestate import with_sent_ms
 
 #: How long the broker may be away before a record counts as not delivered. A broker restarts in seconds; a machine
 #: in a minute or two.
@@ -158,7 +159,7 @@ class Publisher:
                 f"{self.failed - self._reported:,} records were not delivered; no more are tried"
             )
         span = _start_span(envelope)
-        traceparent, tracestate = trace_context(span)
+        traceparent, tracestate = trace_context(span, time.time_ns() // 1_000_000)
         headers = replace(envelope, traceparent=traceparent, tracestate=tracestate).to_headers()
         report = self._reporter(envelope, span)
         deadline = time.monotonic() + self._delivery_timeout_s
@@ -211,19 +212,23 @@ def producer_settings(settings: Settings, delivery_timeout_s: float = DELIVERY_T
     }
 
 
-def trace_context(span: Span) -> tuple[str, str]:
-    """`traceparent` and `tracestate` that name the publish span.
+def trace_context(span: Span, sent_ms: int) -> tuple[str, str]:
+    """`traceparent` that names the publish span, and `tracestate` that says when it was sent.
 
-    Without an OpenTelemetry SDK no span is recorded, yet the ids are drawn all the same, so that the record can be
-    traced later; the flags then say "not sampled".
+    Without an OpenTelemetry SDK no span is recorded, yet the ids are drawn all the same, so that the bus can make the
+    span once an alert rests on the record; the flags then say "not sampled", whatever the caller's said: they are about
+    the span that the header names.
     """
     context = span.get_span_context()
     if span.is_recording():
-        trace_id, span_id, flags = f"{context.trace_id:032x}", f"{context.span_id:016x}", context.trace_flags
+        trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
     else:
         trace_id = f"{context.trace_id:032x}" if context.is_valid else os.urandom(16).hex()
-        span_id, flags = os.urandom(8).hex(), context.trace_flags
-    return f"00-{trace_id}-{span_id}-{flags:02x}", context.trace_state.to_header()
+        span_id = os.urandom(8).hex()
+    sampled = span.is_recording() and context.trace_flags.sampled
+    return f"00-{trace_id}-{span_id}-{int(sampled):02x}", with_sent_ms(
+        context.trace_state.to_header(), sent_ms
+    )
 
 
 def _start_span(envelope: Envelope) -> Span:

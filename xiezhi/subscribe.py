@@ -38,6 +38,8 @@ from xiezhi.log import RawRecord
 from xiezhi.registry import ConfluentRegistry, Registry
 from xiezhi.settings import Settings
 from xiezhi.subscriber_cursor import Progress, SubscriberCursor
+from xiezhi.telemetry.alert_spans import Said
+from xiezhi.telemetry.alert_stages import record_stage, stage
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,12 @@ class Delivery:
     def acknowledge(self) -> None:
         """Say that the effect is done; durable when it returns. In any order; a second call does nothing."""
         self._acknowledge(self)
+
+    @property
+    def said(self) -> Said:
+        """The statement's place in the log, as spans name it."""
+        at = self.record
+        return Said(at.topic, at.partition, at.offset, self.envelope.event_id, at.ingested_ms)
 
 
 class Subscriber:
@@ -99,6 +107,7 @@ class Subscriber:
             frozenset(severities),
             jurisdiction,
         )
+        self._name = name
         self._on_bad_record = on_bad_record or _warn
         self._codec = Codec(registry or ConfluentRegistry(settings.registry_url))
         self._cursor = SubscriberCursor(settings.data_dir / "subscribers" / f"{name}.sqlite3")
@@ -180,6 +189,7 @@ class Subscriber:
 
     def _judge(self, record: RawRecord) -> Delivery | None:
         """The delivery that `record` makes, or None when it makes none or has to wait (`_retry`)."""
+        read_ns = time.time_ns()
         try:
             alert, envelope = read_alert(record, self._codec)
         except RegistryUnavailableError as error:
@@ -197,7 +207,11 @@ class Subscriber:
             self._pass_over(record)
             return None
         self._progress.deliver(record, alert)
-        return Delivery(alert, envelope, record, self._acknowledge)
+        delivery = Delivery(alert, envelope, record, self._acknowledge)
+        record_stage(
+            "deliver", alert, delivery.said, envelope.traceparent, start_ns=read_ns, reader=self._name
+        )
+        return delivery
 
     def _wants(self, alert: Alert) -> bool:
         return (
@@ -217,9 +231,10 @@ class Subscriber:
             self._progress.unsaved = 0
 
     def _acknowledge(self, delivery: Delivery) -> None:
-        if self._progress.acknowledge(delivery.record, delivery.alert):
-            held = (delivery.alert.record_id, delivery.alert.position)
-            self._cursor.save(self._progress.next_offsets(), held)
+        alert, context = delivery.alert, delivery.envelope.traceparent
+        if self._progress.acknowledge(delivery.record, alert):
+            with stage("acknowledge", alert, delivery.said, context, reader=self._name):
+                self._cursor.save(self._progress.next_offsets(), (alert.record_id, alert.position))
             self._progress.unsaved = 0
 
 

@@ -6,6 +6,7 @@ Reads the alert store's database, nothing else; the database package is loaded o
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import threading
 import time
@@ -131,6 +132,7 @@ def follow_alerts(cursor: str, from_start: bool, lang: Lang, as_json: bool, **fi
     from consumers.alerts import pages
     from consumers.alerts.follow import Follow, follow
     from consumers.alerts.statement import Filter
+    from xiezhi.telemetry.setup import tracing
 
     if cursor and not _CURSOR.fullmatch(cursor):
         raise click.BadParameter("use letters, digits, dot, dash and underscore", param_hint="--cursor")
@@ -141,11 +143,39 @@ def follow_alerts(cursor: str, from_start: bool, lang: Lang, as_json: bool, **fi
         else:
             click.secho(pages.line(stored, lang), fg=_COLOURS[stored.alert.severity])
 
-    with _store() as store, _stopping() as stopping:
+    with _store() as store, _stopping() as stopping, tracing("xiezhi-alerts-follow", Settings()):
         if not as_json:
             click.echo(pages.notice(lang), err=True)
         what = Follow(Filter(**_given(filters)), cursor, from_start)
         follow(store, what, write=write, stopping=stopping, clock=lambda: time.time_ns() // 1_000_000)
+
+
+@click.command(short_help="One alert from publish call to acknowledgement. 链路")
+@click.argument("alert_id", metavar="ID")
+@click.option(
+    "--all", "show_all", is_flag=True, help="Every statement about it, not only the one that stands."
+)
+@_lang
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a statement, for programs.")
+def trace(alert_id: str, show_all: bool, lang: Lang, as_json: bool) -> None:
+    """The way of an alert, from the departments' publish calls to the acknowledgement. ID may be its unique beginning.
+
+    Up to the alert it is computed from its record; what happened since comes from the spans kept on this machine. It
+    shows departments, topics and places in the log, never what records say.
+    """
+    from consumers.alerts import traces, waterfall
+
+    settings = Settings()
+    with _store() as store:
+        history = store.history(_unique(store, alert_id))
+    for number, stored in enumerate(history if show_all else history[-1:]):
+        whole = traces.whole_trace(stored, settings)
+        if as_json:
+            click.echo(to_json(traces.to_object(whole)))
+        else:
+            cells = shutil.get_terminal_size((80, 24)).columns
+            for line in [*([""] if number else []), *waterfall.page(whole, lang, cells)]:
+                click.echo(line)
 
 
 def _given(filters: dict[str, Any]) -> dict[str, Any]:
@@ -207,4 +237,4 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-COMMANDS: tuple[click.Command, ...] = (alerts,)
+COMMANDS: tuple[click.Command, ...] = (alerts, trace)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from consumers.alerts.statement import Filter, Stored
 from consumers.alerts.store import AlertStore, Cursor
 from xiezhi.errors import ConfigurationError
+from xiezhi.telemetry.alert_stages import AlertStage, stage
 
 #: How long a new statement may wait to be seen.
 POLL_S = 0.2
@@ -52,14 +54,24 @@ def follow(
     while not stopping.is_set():
         page = store.after(seq, what.wanted, limit=_PAGE_STATEMENTS)
         for stored in page.statements:
-            write(stored)
-            arrive(stored.seq)
+            with _stage("deliver", stored, what):
+                write(stored)
+            if what.cursor:
+                with _stage("acknowledge", stored, what):
+                    arrive(stored.seq)
+            else:
+                arrive(stored.seq)
             if stopping.is_set():
                 return
         if page.upto_seq > seq:
             arrive(page.upto_seq)
         if not page.statements:
             stopping.wait(POLL_S)
+
+
+def _stage(name: AlertStage, stored: Stored, what: Follow) -> AbstractContextManager[None]:
+    one = stored.statement
+    return stage(name, one.alert, one.said, one.traceparent, reader=what.cursor)
 
 
 def _start(store: AlertStore, what: Follow) -> int:

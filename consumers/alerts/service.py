@@ -24,6 +24,7 @@ from consumers.alerts.measuring import Measure
 from consumers.alerts.rejection import DeadLetterDesk, Rejected
 from consumers.alerts.statement import Statement
 from consumers.alerts.store import AlertStore
+from consumers.alerts.telling import tell_nobody, teller
 from xiezhi.alert_log import QUIETLY, holds_record, read_alert, say_when_away
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ALERT
@@ -42,6 +43,7 @@ from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
 from xiezhi.telemetry.endpoint import serve_metrics
 from xiezhi.telemetry.meters import Meters
+from xiezhi.telemetry.setup import Tracing, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +68,13 @@ class AlertStoreService:
         reject: Callable[[Rejected], None],
         clock: Callable[[], int],
         stopping: threading.Event,
+        tell: Callable[[Statement, int], None] = tell_nobody,
         meters: Meters | None = None,
     ) -> None:
-        """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970."""
+        """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970.
+
+        `tell` is given every statement that took effect, and the nanosecond at which its batch began; must not block.
+        """
         self._measure = Measure(meters or Meters())
         self._consumer = consumer
         self._codec = codec
@@ -76,6 +82,7 @@ class AlertStoreService:
         self._reject = reject
         self._clock = clock
         self._stopping = stopping
+        self._tell = tell
         self._behind: dict[int, int] = {}  # partition → offset that the group does not know yet
 
     def run(self) -> None:
@@ -111,8 +118,11 @@ class AlertStoreService:
         except RegistryUnavailableError as error:
             self._read_again(records, error)
             return
+        begun_ns = time.time_ns()
         after = {(record.topic, record.partition): record.offset + 1 for record in records}
         stored = self._store.apply(statements, after, stored_ms=self._clock())
+        for one in stored:
+            self._tell(one.statement, begun_ns)
         logger.debug("%d records, %d statements took effect", len(records), len(stored))
         self._measure.batch(records, stored, rejected, monotonic() - begun)
         self._behind.update({partition: offset for (_, partition), offset in after.items()})
@@ -163,7 +173,9 @@ class AlertStoreService:
         )
 
 
-def serve(settings: Settings, stopping: threading.Event, meters: Meters | None = None) -> None:
+def serve(
+    settings: Settings, stopping: threading.Event, traced: Tracing, meters: Meters | None = None
+) -> None:
     """Build everything, then run until `stopping` is set."""
     store = open_store(settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
@@ -182,6 +194,7 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters | None =
         clock=now_ms,
         stopping=stopping,
         meters=meters,
+        tell=teller(traced),
     )
     try:
         _claim(store, consumer, settings)
@@ -256,7 +269,9 @@ def main() -> int:
     try:
         settings = read_settings()
         logging.getLogger().setLevel(settings.log_level)
-        serve(settings, stopping, serve_metrics(STAGE, settings.metrics_port).meters)
+        meters = serve_metrics(STAGE, settings.metrics_port).meters
+        with tracing(GROUP, settings) as traced:
+            serve(settings, stopping, traced, meters)
     except XiezhiError as error:
         logger.error("%s", error)
         return error.exit_code

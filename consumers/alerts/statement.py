@@ -15,6 +15,7 @@ from sqlalchemy.engine import RowMapping
 from xiezhi.contracts.alert import Alert
 from xiezhi.envelope import Envelope
 from xiezhi.log import RawRecord
+from xiezhi.telemetry.alert_spans import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Statement:
             offset=record.offset,
             said_ms=record.ingested_ms,
         )
+
+    @property
+    def said(self) -> Said:
+        """Its place in the log, as spans name it."""
+        return Said(self.topic, self.partition, self.offset, self.event_id, self.said_ms)
 
     def to_row(self, seq: int, stored_ms: int) -> dict[str, Any]:
         alert = self.alert

@@ -18,7 +18,7 @@ from schemas.catalogue import CONTRACTS
 from xiezhi.contracts import golden
 from xiezhi.contracts.avro import parse
 from xiezhi.contracts.base import Classification, Contract
-from xiezhi.contracts.bus import BUS_CONTRACTS
+from xiezhi.contracts.bus import ALERT, BUS_CONTRACTS, RELATION
 from xiezhi.contracts.evidence import Part
 from xiezhi.contracts.examples import invalid_example, valid_example, valid_record
 from xiezhi.contracts.types import to_day, to_instant_ms
@@ -236,9 +236,25 @@ def test_golden_bytes_decode_with_the_schema_they_were_written_with(contract: Co
 def test_golden_bytes_decode_for_a_reader_of_today(contract: Contract, version: int) -> None:
     stored = golden.load(contract)[version]
     read = stored.decode(contract.schema)
-    shared = read.keys() & stored.value.keys()
-    assert {name: read[name] for name in shared} == {name: stored.value[name] for name in shared}
+    assert as_written(read, stored.value) == stored.value
     assert read.keys() == contract.model.model_fields.keys()
+
+
+def as_written(read: Any, written: Any) -> Any:
+    """What was read, without what later versions added to it, at any depth."""
+    if isinstance(read, dict) and isinstance(written, dict):
+        return {name: as_written(value, written[name]) for name, value in read.items() if name in written}
+    if isinstance(read, list) and isinstance(written, list) and len(read) == len(written):
+        return [as_written(*pair) for pair in zip(read, written, strict=True)]
+    return read
+
+
+def test_evidence_written_before_stage_times_were_carried_reads_as_unknown() -> None:
+    for contract in (ALERT, RELATION):
+        [evidence] = golden.load(contract)[1].decode(contract.schema)["evidence"]
+        assert (evidence["sent_ms"], evidence["routed_ms"]) == (0, 0)
+        [evidence] = golden.load(contract)[2].decode(contract.schema)["evidence"]
+        assert 0 < evidence["sent_ms"] < evidence["ingested_ms"] < evidence["routed_ms"]
 
 
 @every_golden

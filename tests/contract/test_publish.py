@@ -14,7 +14,7 @@ from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
 from xiezhi import publish as module
 from xiezhi.codec import Codec
@@ -25,6 +25,7 @@ from xiezhi.errors import ConfigurationError, DeliveryError, RecordRefusedError
 from xiezhi.publish import FAILURES_MAX, MESSAGE_BYTES_MAX, Publisher
 from xiezhi.registry import InMemoryRegistry
 from xiezhi.settings import Settings
+from xiezhi.telemetry.tracestate import sent_ms
 
 SOURCE, PLACE, OCCURRED = "urn:xiezhi:test", "110000000000", 1_772_355_600_123
 PARTITIONS = 4  # of every topic of the mock cluster
@@ -132,6 +133,7 @@ def test_a_record_arrives_with_key_value_and_envelope(
         version=2,
         jurisdiction=PLACE,
         traceparent=envelope.traceparent,
+        tracestate=envelope.tracestate,
     )
     assert len(message.headers()) == len(dict(message.headers()))
 
@@ -329,12 +331,31 @@ def test_without_an_sdk_every_record_starts_a_trace_of_its_own(
     assert a.endswith("-00")  # nothing was recorded
 
 
+def test_a_record_says_when_it_was_sent(
+    settings: Settings, contract: Contract, codec: Codec, arrived: Callable[[int], list[Message]]
+) -> None:
+    before_ms = time.time_ns() // 1_000_000
+    with Publisher(settings, source=SOURCE, codec=codec) as publisher:
+        publisher.publish(contract, payment("a"), occurred_ms=OCCURRED, jurisdiction=PLACE)
+    after_ms = time.time_ns() // 1_000_000
+    [message] = arrived(1)
+    assert before_ms <= sent_ms(Envelope.from_headers(message.headers()).tracestate) <= after_ms
+
+
 def test_without_an_sdk_a_trace_of_the_caller_goes_on() -> None:
     caller = SpanContext(int("a" * 32, 16), int("b" * 16, 16), is_remote=True, trace_flags=TraceFlags(1))
-    traceparent, _ = module.trace_context(NonRecordingSpan(caller))
+    traceparent, _ = module.trace_context(NonRecordingSpan(caller), OCCURRED)
     assert traceparent.startswith(f"00-{'a' * 32}-")
-    assert traceparent.endswith("-01")
+    assert traceparent.endswith(
+        "-00"
+    )  # the caller's span is recorded somewhere, the one that is named here is not
     assert "b" * 16 not in traceparent
+
+
+def test_a_caller_s_tracestate_travels_on_behind_the_send_time() -> None:
+    state = TraceState([("vendor", "x"), ("xz", "1")])
+    caller = SpanContext(int("a" * 32, 16), int("b" * 16, 16), is_remote=True, trace_state=state)
+    assert module.trace_context(NonRecordingSpan(caller), 1234)[1] == "xz=1234,vendor=x"
 
 
 @pytest.fixture

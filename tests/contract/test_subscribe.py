@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.alert_statements import alert, bus_registry, envelope
+from tests.tracing import Spans
 from xiezhi.codec import Codec
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.bus import ALERT
@@ -25,6 +26,8 @@ from xiezhi.log import RawRecord
 from xiezhi.registry import InMemoryRegistry
 from xiezhi.settings import Settings
 from xiezhi.subscribe import Delivery, Subscriber
+from xiezhi.telemetry import alert_stages
+from xiezhi.telemetry.alert_spans import alert_context
 
 
 class Bench:
@@ -97,6 +100,22 @@ def test_every_statement_comes_with_its_envelope_and_address(bench: Bench) -> No
     one = deliveries["al_1"]
     assert (one.envelope.subject, one.envelope.version) == ("al_1", 4)
     assert (one.record.topic, one.record.partition, one.record.offset) == (ALERT.topic, 1, 0)
+
+
+def test_delivery_and_acknowledgement_are_spans_of_the_alert(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = Spans(monkeypatch, alert_stages)
+    [one] = take(bench.subscriber("zhang-san"), 1)
+    one.acknowledge()  # once more, without effect
+    context = alert_context(one.alert.record_id, one.alert.position)
+    assert [span.name for span in spans.finished] == [f"deliver {ALERT.topic}", f"acknowledge {ALERT.topic}"]
+    for span in spans.finished:
+        assert span.parent is not None
+        assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == context
+        assert span.attributes is not None
+        assert span.attributes["messaging.kafka.offset"] == one.record.offset
+        assert "zhang-san" not in span.to_json()
 
 
 def test_repeats_and_older_statements_are_not_delivered(bench: Bench) -> None:

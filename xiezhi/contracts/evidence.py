@@ -46,3 +46,5 @@ class EvidenceRef(Part):
     occurred_ms: Instant
     fields: list[str]
     traceparent: str = ""
+    sent_ms: Instant = 0
+    routed_ms: Instant = 0

@@ -24,6 +24,7 @@ from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore, MemoryBackend
 
 GENERATION = 1
+ROUTED_MS = 1
 FACTS = fact_topic(GENERATION)
 
 
@@ -41,7 +42,7 @@ class FactLog:
         """A department's record (or, with `fields` None, its withdrawal) as the facts that the router makes of it."""
         raw = replace(record(topic, record_id, fields, **more), offset=self._inputs)
         self._inputs += 1
-        return [self.append(f.key, f.value, f.headers) for f in self._router.route(raw, routed_ms=1)]
+        return [self.append(f.key, f.value, f.headers) for f in self._router.route(raw, routed_ms=ROUTED_MS)]
 
     def tick(self, now_ms: int) -> RawRecord:
         return self.append(TICK_KEY, json.dumps({"now_ms": now_ms}).encode())

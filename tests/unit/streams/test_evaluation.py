@@ -168,6 +168,15 @@ def test_evidence_named_twice_counts_once() -> None:
     assert only(evaluated(hit(statement(), statement()))).digest == only(evaluated(hit())).digest
 
 
+def test_evidence_that_was_routed_twice_counts_once_and_keeps_its_stage_times() -> None:
+    """A router that starts over files a record again; relations then lead to it with one time and with the other."""
+    first = replace(statement(), sent_ms=START_MS - 9, routed_ms=START_MS + 1)
+    found = only(evaluated(hit(first, replace(first, routed_ms=START_MS + 60_000))))
+    assert found.digest == only(evaluated(hit())).digest
+    [evidence] = found.evidence
+    assert (evidence.sent_ms, evidence.routed_ms) == (START_MS - 9, START_MS + 1)
+
+
 # -- settle times and waking -------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from streams.facts import (
     split_filing,
 )
 from streams.kernel import Source
+from xiezhi.envelope import INSTANT_MS_MAX
 from xiezhi.errors import BadRecordError
 
 FILING = Filing(Presence.PRESENT, Source("finance.payment.v1", 3, 77, 1_700_000_000_000), "ab" * 32, 5)
@@ -28,11 +29,12 @@ FILING = Filing(Presence.PRESENT, Source("finance.payment.v1", 3, 77, 1_700_000_
     st.integers(0, 2**31 - 1),
     st.integers(0, 2**63 - 1),
     st.integers(-(2**40), 2**50),
+    st.integers(0, INSTANT_MS_MAX),
 )
 def test_a_filing_reads_back_as_it_was_written(
-    presence: Presence, partition: int, offset: int, ingested_ms: int
+    presence: Presence, partition: int, offset: int, ingested_ms: int, routed_ms: int
 ) -> None:
-    filing = Filing(presence, Source("civil.death.v1", partition, offset, ingested_ms), "0" * 64, ingested_ms)
+    filing = Filing(presence, Source("civil.death.v1", partition, offset, ingested_ms), "0" * 64, routed_ms)
     assert Filing.from_bytes(filing.to_bytes()) == filing
 
 
@@ -43,6 +45,8 @@ def test_a_filing_reads_back_as_it_was_written(
         b"present",
         b";;;;;;",
         FILING.to_bytes() + b";more",
+        FILING._replace(routed_ms=-1).to_bytes(),
+        FILING._replace(routed_ms=INSTANT_MS_MAX + 1).to_bytes(),
         FILING.to_bytes().replace(b"present", b"deleted"),
         FILING.to_bytes().replace(b"77", b"seventy"),
         FILING.to_bytes().replace(b"77", b"9" * 20),

@@ -12,15 +12,17 @@ import pytest
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.judge import Judge, Output, position_of
 from streams.kernel import Finding, Input, Join, Parameters, Rule, View
-from tests.faults.model.desk import GENERATION, Desk, FactLog, said_by, states
+from tests.faults.model.desk import GENERATION, ROUTED_MS, Desk, FactLog, said_by, states
 from tests.faults.model.world import (
     ACCOUNT,
     ORDER,
     RECEIPT,
     RECEIPT_WAIT_MS,
     RULES,
+    SENT_BEFORE_MS,
     SETTLE_S,
     START_MS,
+    TRACEPARENT,
     by_account,
     card,
     order,
@@ -54,6 +56,16 @@ def only(outputs: list[Output]) -> Output:
 
 
 # -- raise, change, withdraw -------------------------------------------------------------------------------------
+
+
+def test_evidence_says_when_it_was_sent_and_routed_also_after_a_restart(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 60)))
+    raised = only(desk.restarted().read(log.file(ORDER, "o2", order("a", 60))))
+    times = [
+        (one["record_id"], one["traceparent"], one["sent_ms"], one["routed_ms"]) for one in raised.evidence
+    ]
+    sent_ms = START_MS - SENT_BEFORE_MS
+    assert times == [("o1", TRACEPARENT, sent_ms, ROUTED_MS), ("o2", TRACEPARENT, sent_ms, ROUTED_MS)]
 
 
 def test_an_alert_is_raised_changed_and_withdrawn_as_records_come(desk: Desk, log: FactLog) -> None:

@@ -21,6 +21,7 @@ from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
 from xiezhi.registry import InMemoryRegistry
+from xiezhi.telemetry.alert_spans import alert_context
 
 DIGEST = "ab" * 32
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
@@ -37,6 +38,8 @@ EVIDENCE: dict[str, Any] = {
     "occurred_ms": START_MS,
     "fields": ["amount"],
     "traceparent": TRACE,
+    "sent_ms": START_MS + 4,
+    "routed_ms": START_MS + 6,
 }
 ALERT_CONTENT: dict[str, Any] = {
     "rule_id": "SUM",
@@ -140,7 +143,11 @@ def test_subscribers_can_read_every_state_of_an_alert(codec: Codec, state: str) 
         START_MS + 5,
         START_MS + 7,
     )
-    assert (envelope.source, envelope.version, envelope.traceparent) == (SOURCE, alert.position, TRACE)
+    assert (envelope.source, envelope.version) == (SOURCE, alert.position)
+    own = alert_context(alert.record_id, alert.position)
+    assert (
+        envelope.traceparent == own.traceparent()
+    )  # parent of its storing and delivery; no event's, nor the cause's
 
 
 def test_stage_timestamps_travel_with_a_statement(codec: Codec) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -12,21 +11,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas import catalogue
-from streams.joins import JOINS
 from streams.kernel import Statement
 from streams.pipeline import Outgoing
 from tests import records as real
 from tests.builders import JURISDICTION as REAL_JURISDICTION
-from tests.builders import active_rules, company, instant, person
+from tests.builders import company, instant, person
 from tests.faults.model import planted
 from tests.faults.model import world as toy
 from tests.faults.model.flow import Flow, Read, World
 from tests.faults.model.model import Parts
 from tests.faults.model.weakened import NOTICED_WITHOUT_FAULTS, WEAKENED
-from xiezhi.codec import Codec
-from xiezhi.contracts.bus import ACTIVATION, ALERT, RELATION
+from tests.real_world import real_world
+from xiezhi.contracts.bus import ACTIVATION
 from xiezhi.envelope import Envelope
-from xiezhi.registry import InMemoryRegistry
 
 #: The same examples in every run: what fails here fails everywhere, and a green run stays green.
 DETERMINISTIC = settings(
@@ -121,26 +118,6 @@ def test_every_schedule_of_a_small_world_ends_with_what_the_oracle_says(
 # -- the project's own joins, rules, contracts and cards ---------------------------------------------------------
 
 _CONTRACTS = {contract.topic: contract for contract in catalogue.CONTRACTS}
-_BUS = (ALERT, RELATION, ACTIVATION)
-
-
-@cache
-def real_world() -> World:
-    registry = InMemoryRegistry()
-    for contract in (*catalogue.CONTRACTS, *_BUS):
-        registry.register(contract.subject, json.dumps(contract.schema))
-    codec = Codec(registry)
-    active = active_rules("cn")
-    return World(
-        joins=JOINS,
-        topics=tuple(_CONTRACTS),
-        active=active,
-        decode=codec.decode_as,
-        encode=codec.encode,
-        activate=lambda value: active[value.decode()],
-        activations=[rule_id.encode() for rule_id in sorted(active)],
-        start_ms=instant("2026-06-30 23:59"),  # a minute before A01 may speak of the older finding below
-    )
 
 
 def _sent(statement: Statement, *, withdrawn: bool) -> Outgoing:
