@@ -33,7 +33,7 @@ from xiezhi.contracts.naming import RELATION
 #: Alerts and relations must fit into one message, of 8 MiB at most (`xiezhi.topics`); some of it is for the headers.
 OUTPUT_BYTES_MAX = 7 * 2**20
 #: What one piece of evidence takes besides what its digest is made of: address, times, trace context.
-_ADDRESS_BYTES = 160
+_ADDRESS_BYTES = 180
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -40,7 +40,10 @@ SIGNATURES_MAX = 16
 ALERT, ACTIVATION = "xiezhi.alert.v1", "xiezhi.activation.v1"
 #: SHA-256 of every schema that alerts and activations were ever written with, as canonical JSON.
 SCHEMAS = {
-    ALERT: {"b48cf987a8b50447b9d8fee0e4506a12a665d01e87a699f4ec767d1f8fa24ca0"},
+    ALERT: {
+        "b48cf987a8b50447b9d8fee0e4506a12a665d01e87a699f4ec767d1f8fa24ca0",
+        "bddab1c62c0992c06d9e2177bf65a484300f6089ba54e42235615e186db2765b",
+    },
     ACTIVATION: {"5ceef82f50a29938960fac0dd74afacfda45aa03bd459bff2074222c73999891"},
 }
 #: What the `content_digest` of an alert covers, beside these parts of its evidence.
