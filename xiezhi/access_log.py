@@ -37,7 +37,7 @@ def read_accesses(reader: LogReader, codec: Codec, wanted: Wanted) -> list[Acces
     """
     found: dict[str, Access] = {}
     for record in _records(reader):
-        access = _read(record, codec)
+        access = read_access(record, codec)
         if access is not None and wanted.fits(access):
             found.setdefault(access.record_id, access)
     return sorted(found.values(), key=lambda one: (one.accessed_ms, one.record_id), reverse=True)
@@ -53,7 +53,8 @@ def _records(reader: LogReader) -> Iterator[RawRecord]:
             yield from chunk
 
 
-def _read(record: RawRecord, codec: Codec) -> Access | None:
+def read_access(record: RawRecord, codec: Codec) -> Access | None:
+    """The access in a record of the topic, or None when it is none."""
     try:
         return Access.model_validate(codec.decode_as(record.topic, record.value or b""))
     except (BadRecordError, UnknownSchemaError, ValidationError):
