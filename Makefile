@@ -7,7 +7,7 @@ PROMTOOL ?= promtool
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults monitoring lint format types imports model bench
+.PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults test-fuzz fuzz monitoring lint format types imports model bench
 .PHONY: tamper bench-audit
 .PHONY: bench-telemetry
 
@@ -38,7 +38,7 @@ clean: ## Remove the environment, all local data and caches of this folder
 	rm -rf $(VENV) .xiezhi .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 ##@ Check
-test: lint types imports test-fast test-integration test-e2e test-faults ## Everything that CI runs
+test: lint types imports test-fast test-integration test-e2e test-faults test-fuzz ## Everything that CI runs
 test-fast: $(READY) ## Unit and contract suites: no network, no broker, under a minute
 	$(PYTEST) -n 2 tests/unit tests/contract
 test-integration: $(READY) ## Against a real Kafka and registry
@@ -51,6 +51,10 @@ monitoring: ## Alert rules over synthetic series, by promtool of a Prometheus: m
 	@command -v $(PROMTOOL) >/dev/null || { echo "$(PROMTOOL) is not here; it comes with Prometheus (Debian: apt install prometheus)"; exit 1; }
 	$(PROMTOOL) check config deploy/monitoring/prometheus.yaml
 	$(PROMTOOL) test rules deploy/monitoring/rules.test.yaml
+test-fuzz: $(READY) ## Hostile bytes to every reader, for less than a minute
+	$(BIN)/python -m tests.fuzz --seconds 50
+fuzz: $(READY) ## The same for hours: make fuzz SECONDS=3600 TARGET=avro SEED=1
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0) $(if $(TARGET),--target $(TARGET))
 lint: $(READY) ## ruff: style and banned calls
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -132,11 +132,10 @@ class _Run:
 
     def _prepare(self) -> None:
         root = load_project().root
+        applying = self._settings.model_copy(update={"purpose": self._settings.purpose or "demonstration"})
         for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK), ("audit", "init")):
             self._say(f"xiezhi {' '.join(arguments)}")
-            self._stack.run(
-                "-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), self._settings, root
-            )
+            self._stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), applying, root)
         self._stack.start_services(load_project().services, self._settings, root)
         self._say("router, clock, judge, alert store and audit started 服务已启动")
         lags = Lags(self._settings.bootstrap_servers, groups(self._settings))

@@ -17,6 +17,7 @@ from streams.joins import JOINS
 from streams.kernel import Outcome
 from streams.rule_reference import render, render_all
 from streams.stage import now_ms
+from xiezhi.access import Act, record_access
 from xiezhi.cli.terminal import table
 from xiezhi.codec import Codec
 from xiezhi.contracts.activation import Activation
@@ -72,7 +73,9 @@ def show_rules(rule_id: str | None, everything: bool) -> None:
 
 @rules.command("apply")
 @click.option("--pack", default="cn", show_default=True, help="Rule pack: generic, or cn on top of it.")
-@click.option("--reason", default="", help="Why, for the record.")
+@click.option(
+    "--reason", "--purpose", "reason", default="", help="Why, for the activation and for the access trail."
+)
 @click.option("--actor", default=getpass.getuser, help="Who, for the record. Default: the login name.")
 def apply_rules(pack: str, reason: str, actor: str) -> None:
     """Activate every rule of a pack as it is on this machine; switch off the rules it does not have.
@@ -88,6 +91,9 @@ def apply_rules(pack: str, reason: str, actor: str) -> None:
     for rule_id, activation in held.items():
         if rule_id not in cards and activation["enabled"]:
             changed.append(Activation(**{**activation, "enabled": False, "activated_ms": moment}))
+    if changed:
+        act = Act("change", "rule", tuple(one.rule_id for one in changed), "rules apply")
+        record_access(settings, act, purpose=reason)
     with Publisher(settings, source=SOURCE) as publisher:
         for one in changed:
             publisher.publish(

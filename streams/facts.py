@@ -23,6 +23,8 @@ TICK_KEY = b"#tick"
 ACTIVATION_KEY = b"#activation"
 #: Offset of an activation on its own topic; of two about one rule the later one is in force.
 SEQUENCE_HEADER = "xz_sequence"
+#: Digits of the largest offset. Python refuses to read thousands of them, with an error that would stop the judge.
+_SEQUENCE_DIGITS_MAX = 19
 #: Longest key of a fact: more than a join's name and a join key take, less than the store can hold (65,534 bytes).
 FACT_KEY_CHARACTERS_MAX = 8_000
 
@@ -89,7 +91,7 @@ def tick_ms(value: bytes | None) -> int:
 def sequence_of(headers: Headers) -> int:
     """The activation's place among all activations."""
     found = next((value for name, value in headers if name == SEQUENCE_HEADER), None)
-    if found is None or not found.isdigit():
+    if found is None or not found.isdigit() or len(found) > _SEQUENCE_DIGITS_MAX:
         raise BadRecordError("missing_header", f"an activation on the fact topic needs {SEQUENCE_HEADER}")
     return int(found)
 

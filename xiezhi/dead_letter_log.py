@@ -105,12 +105,13 @@ def read_letters(reader: LogReader, codec: Codec, wanted: Wanted) -> Iterator[Le
         start, _ = reader.range(DEAD_LETTER.topic, partition)
         for chunk in reader.read(DEAD_LETTER.topic, partition, start):
             for record in chunk:
-                letter = _read(record, codec, wanted)
+                letter = read_letter(record, codec, wanted)
                 if letter is not None:
                     yield letter
 
 
-def _read(record: RawRecord, codec: Codec, wanted: Wanted) -> Letter | BadRecordError | None:
+def read_letter(record: RawRecord, codec: Codec, wanted: Wanted) -> Letter | BadRecordError | None:
+    """The letter in a record of the topic, None when it is not wanted, or why it cannot be read."""
     if record.ingested_ms < wanted.since_ms:
         return None
     try:

@@ -19,6 +19,7 @@
     │   ├── AuditTamperedError      a whole log was checked; each finding names file and place
     │   ├── AuditUnusableError      the log may not be continued: damaged, put back, closed or in use (exit 78)
     │   └── AuditStorageError       the disk refused; nothing was signed, try again when it has room
+    ├── AccessRefusedError          an access cannot be recorded or lacks its purpose: nothing is shown or done
     ├── StoreError                  a store (keyed state, alerts, cursors) cannot be opened, read or written
     └── StackError                  the local broker or registry did not start or stop as asked
 
@@ -96,6 +97,10 @@ class BrokerUnavailableError(XiezhiError):
 
 class DeliveryError(XiezhiError):
     """The broker did not accept a record within its delivery timeout."""
+
+
+class AccessRefusedError(XiezhiError):
+    """An access cannot be put on the trail, or lacks the purpose that must be stated: nothing was shown or done."""
 
 
 class StoreError(XiezhiError):

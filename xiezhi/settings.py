@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     monitor_interval_s: float = 5.0
     #: Free space below which `xiezhi doctor` complains, in gibibytes: the broker stops when its disk is full.
     disk_free_min_gib: float = 2.0
+    #: Who acts, for the access trail: a URN or the name of a user. "": the account of the operating system.
+    actor: str = ""
+    #: Why, for the access trail, where a command is given no `--purpose`.
+    purpose: str = ""
+    #: Whether commands that leave an access record are refused without a purpose.
+    purpose_required: bool = False
 
 
 def read_settings() -> Settings:

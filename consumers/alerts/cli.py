@@ -1,6 +1,7 @@
 """`xiezhi alerts`: follow suspected problems live, list them, show one with its evidence and history.
 
-Reads the alert store's database, nothing else; the database package is loaded only when a command runs.
+Reads the alert store's database, nothing else; the database package is loaded only when a command runs. Whatever is
+shown is on the access trail first, since lists too say who is suspected of what.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ import click
 
 from consumers.alerts.texts import LANGS, Lang
 from xiezhi.cli.instants import METAVAR, PastInstant
+from xiezhi.cli.purpose import purpose_option
 from xiezhi.cli.terminal import to_json
 from xiezhi.errors import StoreError
 from xiezhi.settings import Settings
@@ -88,17 +90,22 @@ def alerts() -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @_lang
 @_json
-def list_alerts(limit: int, said_at_ms: int | None, lang: Lang, as_json: bool, **filters: Any) -> None:
+@purpose_option
+def list_alerts(
+    limit: int, said_at_ms: int | None, lang: Lang, as_json: bool, purpose: str, **filters: Any
+) -> None:
     """Alerts as they stand, newest first.
 
     With --said-at as they stood then. What the records that had arrived by then would support is another question:
     `xiezhi replay --known-at`.
     """
     from consumers.alerts import pages
+    from consumers.alerts.outbox import trail
     from consumers.alerts.statement import Filter
 
-    with _store() as store:
+    with _store() as store, trail(Settings(), "alerts list", purpose=purpose) as note:
         found = store.standing(Filter(**_given(filters)), limit=limit, said_at_ms=said_at_ms)
+        note("export" if as_json else "search", _ids(found))
     for line in map(_as_json, found) if as_json else pages.listing(found, lang):
         click.echo(line)
 
@@ -107,12 +114,15 @@ def list_alerts(limit: int, said_at_ms: int | None, lang: Lang, as_json: bool, *
 @click.argument("alert_id", metavar="ID")
 @_lang
 @_json
-def show(alert_id: str, lang: Lang, as_json: bool) -> None:
+@purpose_option
+def show(alert_id: str, lang: Lang, as_json: bool, purpose: str) -> None:
     """One alert with explanation, evidence, rule, parameters and history. ID may be its unique beginning."""
     from consumers.alerts import pages
+    from consumers.alerts.outbox import trail
 
-    with _store() as store:
+    with _store() as store, trail(Settings(), "alerts show", purpose=purpose) as note:
         history = store.history(_unique(store, alert_id))
+        note("export" if as_json else "read", _ids(history))
     for line in map(_as_json, history) if as_json else pages.page(history, lang):
         click.echo(line)
 
@@ -127,10 +137,14 @@ def show(alert_id: str, lang: Lang, as_json: bool) -> None:
 )
 @_lang
 @_json
-def follow_alerts(cursor: str, from_start: bool, lang: Lang, as_json: bool, **filters: Any) -> None:
+@purpose_option
+def follow_alerts(
+    cursor: str, from_start: bool, lang: Lang, as_json: bool, purpose: str, **filters: Any
+) -> None:
     """Alerts as they come, changed and withdrawn ones too, until Ctrl-C."""
     from consumers.alerts import pages
-    from consumers.alerts.follow import Follow, follow
+    from consumers.alerts.follow import Follow, Reader, follow
+    from consumers.alerts.outbox import trail
     from consumers.alerts.statement import Filter
     from xiezhi.telemetry.setup import tracing
 
@@ -143,11 +157,14 @@ def follow_alerts(cursor: str, from_start: bool, lang: Lang, as_json: bool, **fi
         else:
             click.secho(pages.line(stored, lang), fg=_COLOURS[stored.alert.severity])
 
-    with _store() as store, _stopping() as stopping, tracing("xiezhi-alerts-follow", Settings()):
+    opened = trail(Settings(), "alerts follow", purpose=purpose)
+    traced = tracing("xiezhi-alerts-follow", Settings())
+    with _store() as store, opened as note, _stopping() as stopping, traced:
         if not as_json:
             click.echo(pages.notice(lang), err=True)
         what = Follow(Filter(**_given(filters)), cursor, from_start)
-        follow(store, what, write=write, stopping=stopping, clock=lambda: time.time_ns() // 1_000_000)
+        reader = Reader(lambda page: note("export" if as_json else "read", _ids(page)), write)
+        follow(store, what, reader, stopping=stopping, clock=lambda: time.time_ns() // 1_000_000)
 
 
 @click.command(short_help="One alert from publish call to acknowledgement. 链路")
@@ -184,6 +201,10 @@ def _given(filters: dict[str, Any]) -> dict[str, Any]:
             "use the first digits of a 12-digit division code", param_hint="--jurisdiction"
         )
     return {**filters, "handling": filters["handling"] or ""}
+
+
+def _ids(shown: Iterable[Stored]) -> list[str]:
+    return list(dict.fromkeys(one.alert.record_id for one in shown))
 
 
 def _as_json(stored: Stored) -> str:

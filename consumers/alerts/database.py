@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from consumers.alerts.tables import SCHEMA_VERSION, meta, metadata, sequence
+from consumers.alerts.tables import BEFORE_OUTBOX, SCHEMA_VERSION, meta, metadata, outbox, sequence
 from xiezhi.errors import ConfigurationError, StoreError
 from xiezhi.settings import Settings
 
@@ -74,6 +74,8 @@ def prepare(engine: Engine) -> None:
         _create(engine)
     with reading(engine) as connection:
         found = connection.scalar(select(meta.c.value).where(meta.c.name == "schema"))
+    if found == BEFORE_OUTBOX:
+        found = _add_outbox(engine)
     if found != SCHEMA_VERSION:
         raise ConfigurationError(
             f"{_name(engine)} has tables of version {found}, this program needs {SCHEMA_VERSION}: start the matching "
@@ -87,6 +89,14 @@ def _create(engine: Engine) -> None:
         if connection.scalar(select(sequence.c.last_seq)) is None:  # else another process was faster
             connection.execute(insert(sequence).values(id=1, last_seq=0))
             connection.execute(insert(meta).values(name="schema", value=SCHEMA_VERSION))
+
+
+def _add_outbox(engine: Engine) -> str:
+    """Version 2 is version 1 with an outbox; a file is not refilled from the log for that."""
+    with writing(engine) as connection:
+        outbox.create(connection, checkfirst=True)
+        connection.execute(update(meta).where(meta.c.name == "schema").values(value=SCHEMA_VERSION))
+    return SCHEMA_VERSION
 
 
 @contextmanager

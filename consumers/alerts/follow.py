@@ -1,13 +1,14 @@
 """Following the store: statements in the order in which they took effect, from a place that survives the follower.
 
-A named cursor is moved after `write` returned, so a follower that is killed repeats at most the one line that it had
-written and not yet noted, and never leaves one out.
+What is about to be shown is put on the access trail first, a page at a time. A named cursor is moved after `write`
+returned, so a follower that is killed repeats at most the one line that it had written and not yet noted, and never
+leaves one out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -30,17 +31,28 @@ class Follow:
     from_start: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who follows: `note` puts a page on the access trail before any of it goes to `write`, one by one.
+
+    `write` returns when the reader has the statement. What either raises ends the following.
+    """
+
+    note: Callable[[Sequence[Stored]], None]
+    write: Callable[[Stored], None]
+
+
 def follow(
     store: AlertStore,
     what: Follow,
+    reader: Reader,
     *,
-    write: Callable[[Stored], None],
     stopping: threading.Event,
     clock: Callable[[], int],
 ) -> None:
-    """Hand statements to `write` until `stopping` is set; it returns when the reader has the statement.
+    """Hand statements to `reader` until `stopping` is set.
 
-    Raises ConfigurationError when the cursor belongs to another filter, StoreError, and what `write` raises.
+    Raises ConfigurationError when the cursor belongs to another filter, StoreError, and what the reader raises.
     """
     seq = _start(store, what)
 
@@ -53,9 +65,11 @@ def follow(
     arrive(seq)  # a new cursor exists from now on, even if nothing comes
     while not stopping.is_set():
         page = store.after(seq, what.wanted, limit=_PAGE_STATEMENTS)
+        if page.statements:
+            reader.note(page.statements)
         for stored in page.statements:
             with _stage("deliver", stored, what):
-                write(stored)
+                reader.write(stored)
             if what.cursor:
                 with _stage("acknowledge", stored, what):
                     arrive(stored.seq)

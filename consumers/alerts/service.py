@@ -3,7 +3,8 @@
 It joins a consumer group for its partitions, but reads on from the offsets in its own database, because those are
 stored together with their effect. The group's offsets are committed afterwards and only show the lag. A record that
 is no alert becomes a dead letter; an unreachable registry is waited for; every other failure ends the process before
-anything is acknowledged, and the supervisor starts it again.
+anything is acknowledged, and the supervisor starts it again. Between batches it forwards the access outbox, which lies
+in the same database, to the bus.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 from consumers.alerts.database import path_of, url_of
+from consumers.alerts.forwarding import Forwarder
 from consumers.alerts.measuring import Measure
 from consumers.alerts.rejection import DeadLetterDesk, Rejected
 from consumers.alerts.statement import Statement
@@ -66,20 +68,23 @@ class AlertStoreService:
         codec: Codec,
         store: AlertStore,
         reject: Callable[[Rejected], None],
+        forward: Callable[[], None],
         clock: Callable[[], int],
         stopping: threading.Event,
         tell: Callable[[Statement, int], None] = tell_nobody,
         meters: Meters | None = None,
     ) -> None:
-        """`reject` returns when the dead letters are durable; `clock` gives milliseconds since 1970.
+        """`reject` returns when the dead letters are durable; `forward` does what it can without blocking.
 
         `tell` is given every statement that took effect, and the nanosecond at which its batch began; must not block.
+        `clock` gives milliseconds since 1970.
         """
         self._measure = Measure(meters or Meters())
         self._consumer = consumer
         self._codec = codec
         self._store = store
         self._reject = reject
+        self._forward = forward
         self._clock = clock
         self._stopping = stopping
         self._tell = tell
@@ -94,6 +99,7 @@ class AlertStoreService:
                 self.take(records)
             elif self._behind:
                 self._commit()
+            self._forward()
 
     def assigned(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
         """Read on from where the database says, whatever the group believes."""
@@ -183,6 +189,7 @@ def serve(
     letters = DeadLetters(
         producer, codec, stage=STAGE, limit_per_minute=settings.dead_letters_per_minute_max, clock=now_ms
     )
+    forwarder = Forwarder(store.outbox, codec, producer, clock=now_ms)
     service: AlertStoreService  # built from the consumer whose reports it takes
     reports = {"on_commit": lambda *report: service.committed(*report), "error_cb": say_when_away}
     consumer = Consumer({**_consumer_options(settings), **reports})
@@ -191,6 +198,7 @@ def serve(
         codec=codec,
         store=store,
         reject=DeadLetterDesk(producer, letters),
+        forward=forwarder,
         clock=now_ms,
         stopping=stopping,
         meters=meters,
@@ -199,6 +207,7 @@ def serve(
     try:
         _claim(store, consumer, settings)
         service.run()
+        forwarder.close()
     finally:
         consumer.close()
         store.close()

@@ -26,6 +26,7 @@ from sqlalchemy.engine import RowMapping
 
 from consumers.alerts import tables
 from consumers.alerts.database import connect, prepare, reading, writing
+from consumers.alerts.outbox import AccessOutbox
 from consumers.alerts.statement import Filter, Statement, Stored, accept
 
 Place = tuple[str, int]  # topic, partition
@@ -57,6 +58,7 @@ class AlertStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         prepare(engine)
+        self.outbox = AccessOutbox(engine)
 
     @classmethod
     def open(cls, url: str, *, durable: bool = True) -> AlertStore:

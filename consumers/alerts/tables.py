@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 
 #: Raised whenever a table changes shape; an older program refuses a newer database and the other way round.
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+#: The version that lacks the outbox and nothing else.
+BEFORE_OUTBOX = "1"
 
 metadata = MetaData()
 
@@ -80,6 +82,16 @@ cursors = Table(
     Column("seq", BigInteger, nullable=False),
     Column("filters", Text, nullable=False),
     Column("moved_ms", BigInteger, nullable=False),
+)
+
+#: Accesses that the trail on the bus does not have yet: written before content is shown, deleted once delivered.
+outbox = Table(
+    "access_outbox",
+    metadata,
+    Column("record_id", String(200), primary_key=True),
+    Column("accessed_ms", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),  # the access record as JSON
+    Index("access_outbox_by_time", "accessed_ms"),
 )
 
 meta = Table(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xiezhi.access import Act, record_access
+from xiezhi.cli.purpose import purpose_option
 from xiezhi.errors import AuditError, ConfigurationError
 from xiezhi.settings import Settings
 
@@ -109,7 +111,8 @@ def status() -> None:
 
 @audit.command()
 @click.option("--lost-key", is_flag=True, help="The private key is gone: the old log cannot be closed.")
-def rekey(lost_key: bool) -> None:
+@purpose_option
+def rekey(lost_key: bool, purpose: str) -> None:
     """Continue the log with a new one under a new key; stop the audit service first.
 
     The old log is closed by naming the new key, the new one begins with the last checkpoint of the old one. With
@@ -127,6 +130,8 @@ def rekey(lost_key: bool) -> None:
     with LogReader(settings.bootstrap_servers) as log:
         verifier = folder.verifier(folder.newest())
         said = latest_said(log, Codec(ConfluentRegistry(settings.registry_url)), verifier)
+    act = Act("change", "audit-log", (verifier.name,), "audit rekey")
+    record_access(settings, act, purpose=purpose)
     verifier = folder.continue_(said, lost_key=lost_key)
     click.echo(f"log {folder.newest()} continues the one before; its public key:\n{verifier}")
 
@@ -134,14 +139,19 @@ def rekey(lost_key: bool) -> None:
 @audit.command("erase-salts")
 @click.argument("addresses", metavar="TOPIC/PARTITION/OFFSET…", nargs=-1, required=True)
 @click.confirmation_option(prompt="Nobody will be able to prove what these records said. Go on?")
-def erase_salts(addresses: tuple[str, ...]) -> None:
+@purpose_option
+def erase_salts(addresses: tuple[str, ...], purpose: str) -> None:
     """Forget the salts of records, for ever; stop the audit service first.
 
     The log keeps its leaves and proofs; what they commit to cannot be shown or guessed any more (privacy erasure).
     """
-    with _reading(Settings()) as (folder, index, _):
+    settings = Settings()
+    erased = tuple(map(_parsed_address, addresses))
+    act = Act("change", "record", tuple(map(str, erased)), "audit erase-salts")
+    with _reading(settings) as (folder, index, _):
         index.follow(folder.readers())
-        for address in map(_parsed_address, addresses):
+        record_access(settings, act, purpose=purpose)
+        for address in erased:
             found = index.find(address.topic, address.partition, address.offset)
             if found is None:
                 raise AuditError(f"{address} is no leaf, so it has no salt")
@@ -164,7 +174,8 @@ def erase_salts(addresses: tuple[str, ...]) -> None:
 @click.option(
     "--timeout", "timeout_s", default=30.0, show_default=True, help="Seconds to wait for a checkpoint."
 )
-def receipt(alert_id: str, output: Path, redacted: bool, timeout_s: float) -> None:
+@purpose_option
+def receipt(alert_id: str, output: Path, redacted: bool, timeout_s: float, purpose: str) -> None:
     """Write the proof of an alert into one file, to be checked offline. 预警凭证。
 
     ALERT may be the unique beginning of an id; the statement that stands is proven. Check the file with `xiezhi
@@ -176,7 +187,7 @@ def receipt(alert_id: str, output: Path, redacted: bool, timeout_s: float) -> No
     from xiezhi.registry import ConfluentRegistry
 
     settings = Settings()
-    place = _standing(settings, alert_id)
+    alert, place = _standing(settings, alert_id)
     with _reading(settings) as (folder, index, log):
         prover = Prover(folder.readers(), index, log, ConfluentRegistry(settings.registry_url))
         case, number = _wait_for_case(prover, place, timeout_s)
@@ -185,6 +196,7 @@ def receipt(alert_id: str, output: Path, redacted: bool, timeout_s: float) -> No
             verify(data, str(folder.verifier(number)))  # nobody is handed what does not prove
         except NotProvenError as error:
             raise AuditError(f"no receipt of {place}: {error}") from error
+    record_access(settings, Act("export", "alert", (alert,), "receipt"), purpose=purpose)
     try:
         with output.open("xb") as file:
             file.write(data)
@@ -210,8 +222,8 @@ def _wait_for_case(prover: Prover, place: Address, timeout_s: float) -> tuple[Ca
         time.sleep(_LOOK_EVERY_S)
 
 
-def _standing(settings: Settings, prefix: str) -> Address:
-    """Where the statement stands that the alert store holds for the alert whose id begins so."""
+def _standing(settings: Settings, prefix: str) -> tuple[str, Address]:
+    """The alert whose id begins so, and where the statement stands that the alert store holds for it."""
     from consumers.alerts.database import path_of, url_of
     from consumers.alerts.store import AlertStore
     from consumers.audit.proving import Address
@@ -229,7 +241,7 @@ def _standing(settings: Settings, prefix: str) -> Address:
         said = store.history(found[0])[-1].statement
     finally:
         store.close()
-    return Address(said.topic, said.partition, said.offset)
+    return found[0], Address(said.topic, said.partition, said.offset)
 
 
 def _parsed_address(text: str) -> Address:

@@ -205,6 +205,23 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
         AlertStore.open(url)
 
 
+def test_a_database_from_before_the_access_trail_is_taken_over_with_what_it_holds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'alerts.sqlite3'}"
+    store = AlertStore.open(url)
+    store.apply([statement("al_1", 1)], {(ALERT.topic, 0): 1}, stored_ms=1)
+    store.place_cursor(Cursor("desk", 1, "everything"), moved_ms=1)
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE access_outbox")
+        connection.exec_driver_sql("UPDATE meta SET value = '1' WHERE name = 'schema'")
+    store.close()
+    store = AlertStore.open(url)
+    assert len(store.history("al_1")) == 1
+    assert store.cursor("desk") is not None
+    assert store.outbox.waiting(10) == ()
+    store.close()
+    AlertStore.open(url).close()
+
+
 def test_a_missing_folder_is_reported_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="make sure that the folder exists"):
         AlertStore.open(f"sqlite:///{tmp_path / 'missing' / 'alerts.sqlite3'}")

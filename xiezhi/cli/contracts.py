@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import click
 
+from xiezhi.access import Act, accesses, now_ms, publish_accesses, refusing
+from xiezhi.cli.purpose import purpose_option
 from xiezhi.contracts.base import Contract
-from xiezhi.contracts.bus import BUS_CONTRACTS
+from xiezhi.contracts.bus import ACCESS, BUS_CONTRACTS
 from xiezhi.contracts.examples import invalid_example, valid_example
 from xiezhi.contracts.reference import render, render_all
 from xiezhi.contracts.rollout import Rollout
@@ -29,13 +33,32 @@ def contracts() -> None:
 
 
 @contracts.command()
-def apply() -> None:
+@purpose_option
+def apply(purpose: str) -> None:
     """Set compatibility, register what changed, create missing topics. May be run again at any time."""
+    settings = Settings()
     with _rollout() as rollout:
-        changes = rollout.apply(click.echo)
-    click.echo(
-        f"{changes} changes" if changes else "nothing to change: registry and topics are as the contracts say"
-    )
+        if not rollout.check():
+            click.echo("nothing to change: registry and topics are as the contracts say")
+            return
+        act = Act("change", "contracts", (_fingerprint(rollout.contracts),), "contracts apply")
+        records = accesses(settings, act, purpose=purpose, now_ms=now_ms())
+        changes = _of_the_trail(rollout).apply(click.echo)  # first of all what the act is recorded with
+        with refusing(act):
+            publish_accesses(settings, records)
+        changes += rollout.apply(click.echo)
+    click.echo(f"{changes} changes")
+
+
+def _of_the_trail(rollout: Rollout) -> Rollout:
+    plan = tuple(topic for topic in rollout.plan if topic.name == ACCESS.topic)
+    return replace(rollout, contracts=(ACCESS,), plan=plan)
+
+
+def _fingerprint(declared: Iterable[Contract]) -> str:
+    """Which contracts exactly: SHA-256 over subjects and schemas."""
+    schemas = {contract.subject: contract.schema for contract in declared}
+    return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode()).hexdigest()
 
 
 @contracts.command()

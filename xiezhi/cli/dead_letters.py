@@ -1,6 +1,7 @@
 """`xiezhi dead-letters`: the records that no stage could use, why, and sending them again once the cause is mended.
 
-Lists never show a record's content; `show` does, made harmless for the terminal.
+Lists never show a record's content; `show` does, made harmless for the terminal, and leaves a record on the access
+trail first, as does sending again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 import click
 from confluent_kafka import Producer
 
+from xiezhi.access import Act, record_access
 from xiezhi.cli.dead_letter_pages import listing, page, to_object
+from xiezhi.cli.purpose import purpose_option
 from xiezhi.cli.terminal import clean, to_json
 from xiezhi.codec import Codec
 from xiezhi.contracts.types import to_instant_ms
@@ -99,10 +102,14 @@ def list_letters(topic: str, reason: str, since: int, everything: bool, limit: i
     "--bytes", "preview", type=click.IntRange(0, 1 << 20), default=256, show_default=True, help="To preview."
 )
 @_json
-def show(record_id: str, preview: int, as_json: bool) -> None:
+@purpose_option
+def show(record_id: str, preview: int, as_json: bool, purpose: str) -> None:
     """One record: reason, headers, attempts and a preview of its bytes. ID is topic/partition/offset."""
     wanted = Wanted(topic=record_id.split("/")[0], keep_values=True)
-    record = _chosen([record_id], _read(Settings(), wanted))[0]
+    settings = Settings()
+    record = _chosen([record_id], _read(settings, wanted))[0]
+    act = Act("read", "dead-letter", (record.origin,), "dead-letters show")
+    record_access(settings, act, purpose=purpose)
     for line in [to_json(to_object(record, whole=True))] if as_json else page(record, preview):
         click.echo(line)
 
@@ -117,6 +124,7 @@ def show(record_id: str, preview: int, as_json: bool) -> None:
     "--force", is_flag=True, help=f"Also what failed {ATTEMPTS_MAX} times or was sent again already."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@purpose_option
 @click.pass_context
 def replay_letters(
     ctx: click.Context,
@@ -127,6 +135,7 @@ def replay_letters(
     dry_run: bool,
     force: bool,
     yes: bool,
+    purpose: str,
 ) -> None:
     """Send records again, unchanged, to where they came from.
 
@@ -154,6 +163,8 @@ def replay_letters(
         if not yes and not click.confirm("Send them?"):
             click.echo("nothing was sent")
             ctx.exit(1)
+        act = Act("change", "dead-letter", tuple(each.origin for each in sendable), "dead-letters replay")
+        record_access(settings, act, purpose=purpose)
         if _send(settings, sendable):
             ctx.exit(1)
     if worn_out:

@@ -36,6 +36,7 @@ CORE = {
     "publish": ("xiezhi.cli.publish", "Publish records from a JSONL or CSV file. 发布"),
     "withdraw": ("xiezhi.cli.publish", "Withdraw a record that should never have been. 撤回"),
     "verify": ("xiezhi.cli.verify", "Check a receipt offline, against a public key. 核验凭证"),
+    "access": ("xiezhi.cli.access", "Who looked at or did what, why and when. 访问留痕"),
     "dead-letters": ("xiezhi.cli.dead_letters", "Records that could not be judged, and why. 死信"),
 }
 

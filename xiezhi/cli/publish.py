@@ -16,6 +16,8 @@ from typing import BinaryIO, Literal
 
 import click
 
+from xiezhi.access import Act, record_access
+from xiezhi.cli.purpose import purpose_option
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.bus import BUS_CONTRACTS
 from xiezhi.contracts.types import to_instant_ms
@@ -106,8 +108,15 @@ def publish(
 @click.option("--occurred-at", required=True, help="When it was withdrawn: ISO 8601 with a time zone.")
 @click.option("--jurisdiction", required=True, help="12-digit division code of the record.")
 @_source
+@purpose_option
 def withdraw(
-    name: str, record_id: str, version: int, occurred_at: str, jurisdiction: str, source: str | None
+    name: str,
+    record_id: str,
+    version: int,
+    occurred_at: str,
+    jurisdiction: str,
+    source: str | None,
+    purpose: str,
 ) -> None:
     """Take the record RECORD_ID of the contract NAME back. 撤回一条记录。"""
     contract = _departments_contract(name)
@@ -115,7 +124,17 @@ def withdraw(
         occurred_ms = to_instant_ms(occurred_at)
     except ValueError:
         raise click.BadParameter("expected ISO 8601 with a time zone", param_hint="--occurred-at") from None
-    with Publisher(Settings(), source=source or f"urn:xiezhi:{contract.owner}") as publisher:
+    settings, source = Settings(), source or f"urn:xiezhi:{contract.owner}"
+    statement = Envelope.create(  # refuses what cannot be sent, before an act is recorded that never was
+        source=source,
+        type=contract.topic,
+        subject=record_id,
+        occurred_ms=occurred_ms,
+        version=version,
+        jurisdiction=jurisdiction,
+    )
+    record_access(settings, Act("change", contract.topic, (statement.event_id,), "withdraw"), purpose=purpose)
+    with Publisher(settings, source=source) as publisher:
         publisher.withdraw(
             contract, record_id, occurred_ms=occurred_ms, jurisdiction=jurisdiction, version=version
         )

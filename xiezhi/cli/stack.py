@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from xiezhi.local.state import ProcessRecord, StackState
 
 WATCH_EVERY_S = 0.2
+#: What the access trail says of the contracts and rules that a start applies, unless XIEZHI_PURPOSE is set.
+PURPOSE = "start of the local stack"
 
 #: What `up` needs at most to stop: services, registry and broker have twenty seconds each, one after the other.
 STOP_TIMEOUT_S = 75.0
@@ -69,13 +71,14 @@ def _say(text: str) -> None:
 
 
 def _start_project(stack: LocalStack, project: Project, settings: Settings, pack: str) -> None:
+    applying = settings.model_copy(update={"purpose": settings.purpose or PURPOSE})
     for name, arguments in (
         ("contracts-apply", ("contracts", "apply")),
         ("rules-apply", ("rules", "apply", "--pack", pack)),
         ("audit-init", ("audit", "init")),
     ):
         _say(f"xiezhi {' '.join(arguments)} …")
-        stack.run(name, ("-m", "xiezhi.cli.main", *arguments), settings, project.root)
+        stack.run(name, ("-m", "xiezhi.cli.main", *arguments), applying, project.root)
     stack.start_services(project.services, settings, project.root)
 
 

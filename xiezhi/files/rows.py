@@ -73,7 +73,7 @@ def read_csv(
 def _json_row(line: int, raw: bytes) -> Row | Unreadable:
     try:
         found = json.loads(
-            raw, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant
+            raw, object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_refuse_constant
         )
     except UnicodeDecodeError:
         return Unreadable(line, "not UTF-8")
@@ -89,6 +89,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key stands twice in one object")
     return found
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError("a number with an exponent beyond reason") from None
 
 
 def _refuse_constant(name: str) -> Any:

@@ -25,17 +25,17 @@ class ReceiptTarget:
             bus.folder.continue_(None, lost_key=False)
             said = bus.accuse(payments=2, join="another", record_id="al_2")
             bus.audit()
-            case, self._key = bus.case(said)
-        self._receipts = {"full": full_receipt(case), "redacted": redacted_receipt(case)}
+            case, self.key = bus.case(said)
+        self.receipts = {"full": full_receipt(case), "redacted": redacted_receipt(case)}
 
     def check_unchanged(self) -> None:
-        for receipt in self._receipts.values():
-            verify(receipt, self._key)
+        for receipt in self.receipts.values():
+            verify(receipt, self.key)
 
     def tamper(self, chance: Random) -> tuple[str, bool]:
-        variant = chance.choice(sorted(self._receipts))
+        variant = chance.choice(sorted(self.receipts))
         try:
-            verify(edited(self._receipts[variant], chance.randrange(2**32)), self._key)
+            verify(edited(self.receipts[variant], chance.randrange(2**32)), self.key)
         except NotProvenError:
             return f"edit of a {variant} receipt", True
         return f"edit of a {variant} receipt", False

@@ -127,6 +127,7 @@ class Bench:
         codec: Codec,
         store: AlertStore,
         reject: Callable[[Rejected], None] = no_dead_letters,
+        forward: Callable[[], None] = lambda: None,
     ) -> None:
         self.stopping = threading.Event()
         self.consumer = Consumer(log, self.stopping.set)
@@ -135,6 +136,7 @@ class Bench:
             codec=codec,
             store=store,
             reject=reject,
+            forward=forward,
             clock=lambda: 77,
             stopping=self.stopping,
         )

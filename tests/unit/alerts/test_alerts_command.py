@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from click.testing import CliRunner, Result
 from consumers.alerts.cli import alerts
 from consumers.alerts.store import AlertStore
 from tests.alert_statements import statement
-from xiezhi.errors import StoreError
+from xiezhi.contracts.access import Access
+from xiezhi.errors import AccessRefusedError, StoreError
 
 
 @pytest.fixture
@@ -144,3 +146,89 @@ def test_following_ends_cleanly_and_resumes(
 
 def test_a_cursor_name_is_checked(store: AlertStore) -> None:
     assert run("follow", "--cursor", "../x").exit_code == 2
+
+
+def noted(tmp_path: Path) -> list[tuple[str, str, list[str], str]]:
+    """What waits to go on the access trail: action, command, objects, purpose."""
+    opened = AlertStore.open(f"sqlite:///{tmp_path / 'alerts.sqlite3'}")
+    found: tuple[Access, ...] = opened.outbox.waiting(100)
+    opened.close()
+    assert {one.object_type for one in found} <= {"alert"}
+    return [(one.action, one.command, one.object_ids or [one.object_id], one.purpose) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("show", "al_ab1"), ("read", "alerts show", ["al_ab1"], "unstated")),
+        (("show", "al_c", "--json", "--purpose", "case-7"), ("export", "alerts show", ["al_c"], "case-7")),
+        (("list",), ("search", "alerts list", ["al_c", "al_ab2", "al_ab1"], "unstated")),
+        (("list", "--json", "--rule", "P13"), ("export", "alerts list", ["al_ab2"], "unstated")),
+        (("list", "--rule", "X99"), ("search", "alerts list", ["-"], "unstated")),
+    ],
+)
+def test_every_look_leaves_exactly_one_record(
+    store: AlertStore, tmp_path: Path, arguments: tuple[str, ...], expected: tuple[object, ...]
+) -> None:
+    assert run(*arguments).exit_code == 0
+    assert noted(tmp_path) == [expected]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show", "al_ab"), ("show", "nothing"), ("list", "--jurisdiction", "x")]
+)
+def test_a_command_that_shows_nothing_leaves_no_record(
+    store: AlertStore, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    assert run(*arguments).exit_code == 2
+    assert noted(tmp_path) == []
+
+
+def test_a_page_that_is_followed_is_one_record_made_before_its_first_line(
+    store: AlertStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from consumers.alerts import cli
+
+    before: list[int] = []
+    real = cli._as_json
+
+    def write_then_stop(stored: object) -> str:
+        before.append(len(noted(tmp_path)))
+        if len(before) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(stored)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cli, "_as_json", write_then_stop)
+    assert run("follow", "--json", "--from-start", "--purpose", "night shift").exit_code == 0
+    assert before == [1, 1, 1]
+    assert noted(tmp_path) == [("export", "alerts follow", ["al_ab1", "al_ab2", "al_c"], "night shift")]
+
+
+@pytest.mark.parametrize("arguments", [("show", "al_c"), ("list",), ("follow", "--from-start")])
+def test_nothing_is_shown_while_the_outbox_takes_nothing(
+    store: AlertStore, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    with sqlite3.connect(tmp_path / "alerts.sqlite3") as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON access_outbox "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    result = CliRunner().invoke(alerts, arguments)
+    assert isinstance(result.exception, AccessRefusedError)
+    assert "free some space" in str(result.exception)
+    assert "al_c" not in result.stdout
+    assert "330106000000" not in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [("show", "al_c"), ("list",), ("follow",)])
+def test_where_a_purpose_is_due_nothing_is_shown_without_one(
+    store: AlertStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("XIEZHI_PURPOSE_REQUIRED", "1")
+    result = CliRunner().invoke(alerts, arguments)
+    assert isinstance(result.exception, AccessRefusedError)
+    assert "al_c" not in result.stdout
+    monkeypatch.setenv("XIEZHI_PURPOSE", "case-9")
+    if arguments[0] != "follow":
+        assert "al_c" in run(*arguments).stdout
+        assert [purpose for *_, purpose in noted(tmp_path)] == ["case-9"]

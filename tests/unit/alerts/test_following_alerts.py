@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from consumers.alerts.follow import Follow, follow
+from consumers.alerts.follow import Reader as Noted
 from consumers.alerts.statement import Filter, Stored
 from consumers.alerts.store import AlertStore
 from tests.alert_statements import statement
-from xiezhi.errors import ConfigurationError
+from xiezhi.errors import ConfigurationError, StoreError
 
 EVERYTHING = Filter()
 RED = Filter(severities=("red",))
@@ -31,9 +32,11 @@ class Reader:
     def __init__(self, take: int, *, dies: bool = False) -> None:
         self.take, self.dies = take, dies
         self.seen: list[int] = []
+        self.noted: list[int] = []
         self.stopping = threading.Event()
 
     def __call__(self, stored: Stored) -> None:
+        assert stored.seq in self.noted, "shown before it was noted"
         self.seen.append(stored.seq)
         if len(self.seen) == self.take:
             if self.dies:
@@ -44,7 +47,8 @@ class Reader:
         deadline = threading.Timer(until_s, self.stopping.set)
         deadline.start()
         try:
-            follow(store, what, write=self, stopping=self.stopping, clock=lambda: 1)
+            reader = Noted(lambda page: self.noted.extend(one.seq for one in page), self)
+            follow(store, what, reader, stopping=self.stopping, clock=lambda: 1)
         finally:
             deadline.cancel()
         return self.seen
@@ -114,5 +118,20 @@ def test_what_comes_while_following_is_seen(store: AlertStore) -> None:
         if stored.seq == 1:
             say(store, 2)
 
-    follow(store, Follow(EVERYTHING, from_start=True), write=write, stopping=reader.stopping, clock=lambda: 1)
+    noted = Noted(lambda page: reader.noted.extend(one.seq for one in page), write)
+    follow(store, Follow(EVERYTHING, from_start=True), noted, stopping=reader.stopping, clock=lambda: 1)
     assert reader.seen == [1, 2]
+
+
+def test_what_cannot_be_noted_is_not_shown_and_comes_again(store: AlertStore) -> None:
+    say(store, 1)
+    reader = Reader(1)
+
+    def refuse(_page: object) -> None:
+        raise StoreError("no room")
+
+    what = Follow(EVERYTHING, "desk", from_start=True)
+    with pytest.raises(StoreError):
+        follow(store, what, Noted(refuse, reader), stopping=reader.stopping, clock=lambda: 1)
+    assert reader.seen == []
+    assert Reader(1).follow(store, Follow(EVERYTHING, "desk")) == [1]

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from consumers.alerts.cli import trace as command
-from consumers.alerts.follow import Follow, follow
+from consumers.alerts.follow import Follow, Reader, follow
 from consumers.alerts.statement import Filter, Stored
 from consumers.alerts.store import AlertStore
 from consumers.alerts.telling import teller
@@ -200,7 +200,8 @@ def test_following_delivers_and_with_a_cursor_acknowledges(store: AlertStore, sp
 
 def followed(store: AlertStore, spans: Spans, what: Follow) -> Sequence[str]:
     before, stopping = len(spans.finished), threading.Event()
-    follow(store, what, write=lambda _: stopping.set(), stopping=stopping, clock=lambda: 5)
+    reader = Reader(lambda _: None, lambda _: stopping.set())
+    follow(store, what, reader, stopping=stopping, clock=lambda: 5)
     return [span.name.split()[0] for span in spans.finished[before:]]
 
 
@@ -209,9 +210,8 @@ def test_a_delivery_that_fails_is_not_told_with_its_error(store: AlertStore, spa
         raise OSError("pt1_secret")
 
     with pytest.raises(OSError, match="pt1_secret"):
-        follow(
-            store, Follow(Filter(), from_start=True), write=write, stopping=threading.Event(), clock=lambda: 5
-        )
+        what, reader = Follow(Filter(), from_start=True), Reader(lambda _: None, write)
+        follow(store, what, reader, stopping=threading.Event(), clock=lambda: 5)
     [span] = spans.finished
     assert "pt1_secret" not in span.to_json()
 

@@ -156,3 +156,9 @@ def test_memory_does_not_grow_with_the_file(line: bytes, times: int, read: Calla
         assert tracemalloc.get_traced_memory()[1] < 4 * LINE_BYTES_MAX
     finally:
         tracemalloc.stop()
+
+
+def test_a_number_whose_exponent_is_beyond_reason_costs_its_line_alone() -> None:
+    rows = list(read_jsonl(io.BytesIO(b'{"a": 1E+99999999999999999999}\n{"a": 1}\n')))
+    assert isinstance(rows[0], Unreadable)
+    assert rows[1] == Row(2, {"a": 1})

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from consumers.alerts.follow import Follow, follow
+from consumers.alerts.follow import Follow, Reader, follow
 from consumers.alerts.service import AlertStoreService
 from consumers.alerts.statement import Filter
 from consumers.alerts.store import AlertStore
@@ -156,6 +156,7 @@ def test_no_text_of_any_record_comes_out(
         reject=lambda rejected: None,
         clock=lambda: 7,
         stopping=threading.Event(),
+        forward=lambda: None,
         tell=teller(spans.tracing),
     )
     service.take(flow.broker.all(ALERT.topic))
@@ -166,7 +167,7 @@ def test_no_text_of_any_record_comes_out(
     follow(
         store,
         Follow(Filter(), "canary-cursor", from_start=True),
-        write=lambda _: stopping.set() if next(seen, None) is None else None,
+        Reader(lambda _: None, lambda _: stopping.set() if next(seen, None) is None else None),
         stopping=stopping,
         clock=lambda: 8,
     )
