@@ -26,7 +26,7 @@ class Ingestion:
         self._servers, self._timeout_s = bootstrap_servers, timeout_s
         # The client would write to stderr by itself.
         self._logger = logging.getLogger("librdkafka")
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=self._logger)
+        self._admin = self._connect()
 
     def ends(self, topics: Collection[str]) -> dict[Place, int]:
         """(topic, partition) → offset after its last record, for those of `topics` that exist."""
@@ -125,5 +125,11 @@ class Ingestion:
             "queued.min.messages": 1,
         }
 
+    def _connect(self) -> AdminClient:
+        options = {"bootstrap.servers": self._servers, "reconnect.backoff.max.ms": 1_000}
+        return AdminClient(options, logger=self._logger)
+
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
+        # A client that lived through a restart of its broker may wait for answers to lost questions for good.
+        self._admin = self._connect()
         return BrokerUnavailableError(f"the broker does not tell when records were ingested: {error}")

@@ -22,6 +22,7 @@ from streams.stage import now_ms
 from tests.load import load
 from tests.running_bus import ROOT, RunningBus, running_bus, wait_for
 from tests.scrape import Scraped, scrape
+from xiezhi.audit.files import CHECKPOINT
 from xiezhi.doctor.checks import CHECKS
 from xiezhi.doctor.examine import Report, examine
 from xiezhi.doctor.finding import Check, Patient
@@ -109,11 +110,11 @@ def test_a_healthy_bus_is_called_healthy(watched: RunningBus) -> None:
     states = {one["part"]: one["state"] for one in answer["parts"]}
     assert set(states) == {
         *("services", "broker", "registry", "topics", "lag", "dead_letters", "departments", "disk"),
-        *("clock", "rules", "alert_store"),
+        *("clock", "rules", "alert_store", "audit_log"),
     }
     assert set(states.values()) <= {"well", "note"}
     (services,) = (one["seen"] for one in answer["parts"] if one["part"] == "services")
-    assert services == "alert-store, clock, judge, kafka, monitor, registry, router"
+    assert services == "alert-store, audit, clock, judge, kafka, monitor, registry, router"
     notes = {one["finding"] for one in answer["findings"]}
     assert notes == {"never_published", "without_records"}, "budgets never came, nor did tenders"
 
@@ -131,7 +132,9 @@ def test_without_the_local_stack_it_asks_the_broker_who_consumes(watched: Runnin
     elsewhere = watched.settings.model_copy(update={"data_dir": tmp_path})
     (services,) = (one for one in report(watched, settings=elsewhere).parts if one.check.part == "services")
     assert services.examined is not None
-    assert services.examined.summary == "xiezhi-router 1, xiezhi-judge 1, xiezhi-alert-store 1"
+    assert (
+        services.examined.summary == "xiezhi-router 1, xiezhi-judge 1, xiezhi-alert-store 1, xiezhi-audit 1"
+    )
     assert found(watched, settings=elsewhere, contracts=(), services=()).keys() == {"without_records"}
 
 
@@ -230,6 +233,14 @@ def test_an_alert_store_that_is_broken_or_of_another_log_is_found(
     assert found(watched, settings=elsewhere)["store_unreadable"]["path"] == str(copy)
 
 
+def test_an_audit_log_whose_checkpoint_is_forged_is_found(watched: RunningBus, tmp_path: Path) -> None:
+    shutil.copytree(watched.settings.data_dir / "audit", tmp_path / "audit")
+    checkpoint = tmp_path / "audit" / "1" / CHECKPOINT
+    checkpoint.write_bytes(checkpoint.read_bytes().replace(b"A", b"B"))
+    elsewhere = watched.settings.model_copy(update={"data_dir": tmp_path})
+    assert found(watched, settings=elsewhere)["audit_unreadable"]["path"] == str(tmp_path / "audit")
+
+
 LABELS = {label for metric in catalogue.METRICS for label in metric.exposed_labels} | {"le"}
 
 
@@ -256,7 +267,7 @@ def test_every_service_serves_what_the_catalogue_says_and_nothing_else(watched: 
 
 def expected() -> set[str]:
     """What a bus serves that is well and has said alerts."""
-    absent = {*catalogue.AUDIT_METRICS, catalogue.DEAD_LETTERS, catalogue.WAITED}
+    absent = {catalogue.AUDIT_GAPS, catalogue.DEAD_LETTERS, catalogue.WAITED}
     return {series for metric in catalogue.METRICS if metric not in absent for series in metric.series}
 
 
