@@ -209,8 +209,8 @@ def test_a_delivery_that_fails_is_not_told_with_its_error(store: AlertStore, spa
     def write(stored: Stored) -> None:
         raise OSError("pt1_secret")
 
+    what, reader = Follow(Filter(), from_start=True), Reader(lambda _: None, write)
     with pytest.raises(OSError, match="pt1_secret"):
-        what, reader = Follow(Filter(), from_start=True), Reader(lambda _: None, write)
         follow(store, what, reader, stopping=threading.Event(), clock=lambda: 5)
     [span] = spans.finished
     assert "pt1_secret" not in span.to_json()
