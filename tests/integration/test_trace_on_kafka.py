@@ -250,6 +250,7 @@ SUBSCRIBER = """
 import sys
 
 from xiezhi.settings import Settings
+from xiezhi.subscribe import Subscriber
 from xiezhi.telemetry.setup import tracing
 
 with tracing("our-office", Settings()), Subscriber(Settings(), "trace-office") as subscriber:
