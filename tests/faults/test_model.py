@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pytest
 
-from tests.faults.model.model import explore
-from tests.faults.model.scenario import FOLDED
-from tests.faults.model.weakened import NOTICED_IN_FOLDS, NOTICED_WITHOUT_FAULTS, WEAKENED
+from tests.faults.model.model import Faults, explore
+from tests.faults.model.scenario import BROAD, FOLDED, HOT, MANY, Density
+from tests.faults.model.weakened import NOTICED_IN_FOLDS, WEAKENED
 
 SEEDS = 300
 CHUNK = 50
-#: A protection taken out shows within so many seeds; `make model` explores far more with all of them in.
+#: A protection taken out of folds shows within so many seeds.
 SEEDS_TO_NOTICE = 400
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run that goes wrong without a protection, and well with it."""
+
+    seed: int
+    faults: Faults | None = None
+    densities: Sequence[Density] = (BROAD, HOT, MANY)
+
+
+#: Where a protection taken out shows. A changed model moves the places: look for new ones among 2,000 seeds.
+MANY_CRASHES = Faults(crash=0.12, zombie=0.02, at_judges=0.95, lost_disk=0.05)
+NOTICED_AT = {
+    "without the memory of what was said": Place(17),
+    "without reading what others say": Place(225),
+    "without versioned left facts": Place(12),
+    "without left facts": Place(0),
+    "without restoring the judge": Place(1),
+    "without restoring the router": Place(2),
+    "without noting durably what is to be judged": Place(20, MANY_CRASHES, (HOT,)),
+    "without taking back": Place(0),
+    "without waking": Place(0),
+    "without withdrawals": Place(0),
+    "without versions": Place(0),
+    "without taking out of a fold": Place(66),
+}
+#: Protections for which no such run is known in this form of the model; whoever finds one moves it up.
+NO_PLACE_KNOWN = {
+    "without silence until the position is reached",
+    "without counting what was said as read",
+    "without judging before ticks",
+}
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -20,10 +56,15 @@ def test_whatever_happens_the_answer_is_the_oracles(first: int) -> None:
     assert wrong == {}, "repeat one: python -m tests.faults.model --start SEED --seeds 1"
 
 
-@pytest.mark.parametrize("protection", NOTICED_WITHOUT_FAULTS)
-def test_a_protection_taken_out_is_noticed(protection: str) -> None:
-    parts = WEAKENED[protection]
-    assert any(explore(seed, parts) for seed in range(SEEDS_TO_NOTICE))
+@pytest.mark.parametrize("protection", NOTICED_AT)
+def test_a_protection_taken_out_is_noticed_and_it_alone_is_the_reason(protection: str) -> None:
+    place = NOTICED_AT[protection]
+    assert explore(place.seed, WEAKENED[protection], place.faults, place.densities)
+    assert explore(place.seed, None, place.faults, place.densities) == []
+
+
+def test_every_protection_has_a_place_or_is_known_to_lack_one() -> None:
+    assert {*NOTICED_AT, *NOTICED_IN_FOLDS, *NO_PLACE_KNOWN} == set(WEAKENED)
 
 
 @pytest.mark.parametrize("protection", NOTICED_IN_FOLDS)

@@ -26,8 +26,8 @@ from streams.records import Guard
 from streams.router import Router
 from tests.faults.model.broker import Broker, ClockDiedError, ClockLog, ClockProducer
 from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
-from tests.faults.model.scenario import BROAD, FOLDED, HOT, NARROW, Density, Scenario
-from tests.faults.model.workers import TEMPERED, Core, Disk, Worker
+from tests.faults.model.scenario import BROAD, FOLDED, HOT, MANY, Density, Scenario
+from tests.faults.model.workers import Core, Disk, Temper, Worker
 from tests.faults.model.world import CODEC, GUARD, JOINS, TOPICS
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.log import LogReader, RawRecord
@@ -62,6 +62,8 @@ class Faults:
     zombie: float = 0.03
     lost_disk: float = 0.3  # of those that start anew
     at_judges: float = 0.5  # of all that goes wrong
+    judges_lag: float = 0.4  # of the runs: they begin when all is routed
+    last_rebalance: float = 0.5
     pause_steps_max: int = 300  # how long a zombie was paused, which is why it was taken for dead
 
 
@@ -92,6 +94,14 @@ class Place:
         return [disk for disk in self.disks if not any(disk is other for other in held)]
 
 
+@dataclass
+class Limbo:
+    """What a dead worker had sent to one partition and is still on its way: it arrives in order, not before a step."""
+
+    queue: deque[Outgoing]
+    not_before: int
+
+
 class Model:
     """One run. Everything follows from the seed."""
 
@@ -100,16 +110,17 @@ class Model:
         seed: int,
         parts: Parts | None = None,
         faults: Faults | None = None,
-        densities: Sequence[Density] = (BROAD, HOT, NARROW, FOLDED),
+        densities: Sequence[Density] = (BROAD, HOT, MANY, FOLDED),
     ) -> None:
         self.chance = random.Random(seed)
         self.parts, self.faults = parts or Parts(), faults or Faults()
         self.scenario = Scenario.of(self.chance, densities)
         self.broker = Broker(self.scenario.partitions)
         self.records, self.activations = deque(self.scenario.records), deque(self.scenario.activations)
-        self.limbo: list[deque[Outgoing]] = []
+        self.limbo: list[Limbo] = []
         self._busy: list[float] = []
         self._victims: list[Place] = []
+        self._judges_lag = False
         self.steps = self.killed = self.zombified = 0
         inputs, partitions = (*self.scenario.topics, RELATION), range(self.broker.partitions)
         self.places = [
@@ -134,24 +145,40 @@ class Model:
 
     def run(self) -> None:
         """Everything that happens until nothing can happen any more."""
+        self._judges_lag = self.chance.random() < self.faults.judges_lag
         while self.records or self.activations:
             self._step(self.faults)
         for _ in range(self.chance.randrange(200)):
             self._step(self.faults)
+        if self._judges_lag:
+            self._judge_the_backlog()
         self.broker.now_ms += self.chance.choice((0, 20_000, 200_000))
         while not self._tick():
             pass
         self._run_dry()
 
+    def _judge_the_backlog(self) -> None:
+        """The judges were away. Now they begin, and are taken for dead again and again."""
+        while self._work():
+            self.steps += 1
+        self._judges_lag = False
+        for _ in range(self.chance.randint(1, 6)):
+            for _ in range(self.chance.randrange(60)):
+                self.steps += 1
+                self._work()
+            self._take_over(self.chance.choice([one for one in self.places if one.group == "judge"]))
+
     def _run_dry(self) -> None:
-        """No more faults; zombies go on until they have nothing to do, and what is on the wire arrives."""
+        """A last rebalance, then no more faults; zombies go on or die, and what is on the wire arrives."""
         for place in self.places:
+            if place.group == "judge" and self.chance.random() < self.faults.last_rebalance:
+                self._take_over(place)
             if place.worker is None:
                 self._start(place)
         for _ in range(STEPS_MAX):
             self.steps += 1
-            moved = self._deliver_late() if self.limbo and self.chance.random() < 0.2 else self._work()
-            if not moved and not self.limbo and not self._wake_zombies():
+            moved = (self.chance.random() < 0.2 and self._deliver_late()) or self._work()
+            if not moved and not self._hurry():
                 return
         raise AssertionError(f"still busy after {STEPS_MAX} steps: the stream feeds itself")
 
@@ -169,7 +196,7 @@ class Model:
         elif choice < 0.13 + faults.crash:
             self._crash()
         elif choice < 0.13 + faults.crash + faults.zombie:
-            self._take_over()
+            self._take_over(self._victim())
         else:
             self._work()
 
@@ -208,11 +235,13 @@ class Model:
         return Clock(SETTINGS, log, watermark, self._producer, lambda: self.broker.now_ms)
 
     def _deliver_late(self) -> bool:
-        if not self.limbo:
+        due = [one for one in self.limbo if one.not_before <= self.steps]
+        if not due:
             return False
-        queue = self.chance.choice(self.limbo)
-        self.broker.append(queue.popleft())
-        self.limbo = [queue for queue in self.limbo if queue]
+        late = self.chance.choice(due)
+        self.broker.append(late.queue.popleft())
+        if not late.queue:
+            self.limbo.remove(late)
         return True
 
     def _work(self) -> bool:
@@ -223,6 +252,8 @@ class Model:
         return any(self._work_at(place) for place in (*self.places[first:], *self.places[:first]))
 
     def _work_at(self, place: Place) -> bool:
+        if self._judges_lag and place.group == "judge":
+            return False
         if place.worker is None:
             self._start(place)
             return True
@@ -248,30 +279,48 @@ class Model:
         if not workers:
             return
         worker = self.chance.choice(workers)
-        self.limbo += worker.die(self.chance)
+        if self.chance.random() < 0.5:
+            worker.work_offline(self.chance)
+        self._bury(worker)
         self.killed += 1
         if worker is place.worker:
             place.worker = None
         else:
             place.zombies.remove(worker)
 
-    def _take_over(self) -> None:
-        """The group takes a worker for dead that is not: another one gets the partition."""
-        place = self._victim()
+    def _take_over(self, place: Place) -> None:
+        """The group takes a worker for dead whose network is gone: another one gets the partition."""
         if place.worker is None or len(place.zombies) > 1:
             return
+        place.worker.work_offline(self.chance)
         place.worker.become_zombie(self.steps + self.chance.randrange(self.faults.pause_steps_max))
         place.zombies.append(place.worker)
         place.worker = None
         self.zombified += 1
         self._start(place)
 
-    def _wake_zombies(self) -> bool:
-        """Those that are still paused go on when all others are done."""
-        paused = [one for place in self.places for one in place.zombies if one.paused_until > self.steps]
-        for zombie in paused:
-            zombie.paused_until = self.steps
-        return bool(paused)
+    def _bury(self, worker: Worker) -> None:
+        patience = self.faults.pause_steps_max
+        self.limbo += [
+            Limbo(queue, self.steps + self.chance.randrange(patience)) for queue in worker.die(self.chance)
+        ]
+
+    def _hurry(self) -> bool:
+        """Nothing moves: whoever waits for more to come, or is still paused, goes on. False if nobody does.
+
+        Some zombies wake up only to find that they are fenced; what they had sent before still arrives.
+        """
+        moved = False
+        for place in self.places:
+            moved |= place.worker is not None and place.worker.hurry()
+            for zombie in [one for one in place.zombies if one.paused_until > self.steps]:
+                moved, zombie.paused_until = True, self.steps
+                if self.chance.random() < 0.6:
+                    self._bury(zombie)
+                    place.zombies.remove(zombie)
+        for late in self.limbo:
+            moved, late.not_before = True, self.steps
+        return moved
 
     def _start(self, place: Place) -> None:
         disks = place.free_disks()
@@ -285,8 +334,7 @@ class Model:
             place.partition,
             disk,
             self._opener(place.group),
-            temper={step: self.chance.choice((0.03, 0.3, 1.0, 5.0)) for step in TEMPERED},
-            batch_records=self.chance.choice((1, 2, 4, 40)),
+            Temper.of(self.chance),
         )
 
     def _opener(self, group: str) -> Callable[[str, int, KeyedStore], Core]:
@@ -341,7 +389,7 @@ def explore(
     seed: int,
     parts: Parts | None = None,
     faults: Faults | None = None,
-    densities: Sequence[Density] = (BROAD, HOT, NARROW, FOLDED),
+    densities: Sequence[Density] = (BROAD, HOT, MANY, FOLDED),
 ) -> list[str]:
     """Run one seed; what differs at the end."""
     model = Model(seed, parts, faults, densities)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streams.cores import JudgeCore, RouterCore
 from streams.pipeline import Outgoing
@@ -26,7 +26,7 @@ Step = Callable[[random.Random], None]
 
 #: Steps of which some workers are slower or quicker than of others.
 TEMPERED = ("_fetch", "_follow", "_deliver", "_commit_store", "_commit_offset")
-BATCHES_IN_FLIGHT_MAX = 6
+BATCHES_IN_FLIGHT_MAX = 12
 OUTPUTS = (ALERT, RELATION)
 
 
@@ -46,6 +46,20 @@ class Batch:
     waiting: int
 
 
+@dataclass(frozen=True)
+class Temper:
+    """How a worker goes about its work: which steps it is quick or slow at, and how much it takes at once."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    batch_records: int = 40
+    patience: int = 1  # so many records must wait before it fetches any
+
+    @classmethod
+    def of(cls, chance: random.Random) -> Temper:
+        weights = {step: chance.choice((0.01, 0.1, 1.0, 5.0)) for step in TEMPERED}
+        return cls(weights, chance.choice((1, 3, 40, 40)), chance.choice((1, 1, 4, 15)))
+
+
 class Worker:
     """One assignment. Mirrors `Stage._open`, `Stage._handle` and `Follower`."""
 
@@ -57,8 +71,7 @@ class Worker:
         partition: int,
         disk: Disk,
         open_core: OpenCore,
-        temper: Mapping[str, float],
-        batch_records: int,
+        temper: Temper,
     ) -> None:
         self._broker, self.group, self.topic, self.partition, self.disk = (
             broker,
@@ -77,7 +90,7 @@ class Worker:
         self._acked: int | None = None
         self.batches: deque[Batch] = deque()
         self.queues: dict[tuple[str, int], deque[tuple[Batch, Outgoing]]] = {}
-        self._temper, self._batch_records = temper, batch_records
+        self._temper = temper
         self.is_zombie = False
         self.paused_until = 0
 
@@ -90,7 +103,7 @@ class Worker:
         """One effect, if there is any to come; which one depends on the worker's temper."""
         steps = self.steps()
         if steps:
-            weights = [self._temper.get(step.__name__, 1.0) for step in steps]
+            weights = [self._temper.weights.get(step.__name__, 1.0) for step in steps]
             chance.choices(steps, weights)[0](chance)
         return bool(steps)
 
@@ -103,7 +116,7 @@ class Worker:
             elif self._untold:
                 steps.append(self._recall)
             else:
-                if self._fetched < self._broker.end(self.topic, self.partition):
+                if self._broker.end(self.topic, self.partition) - self._fetched >= self._temper.patience:
                     steps.append(self._fetch)
                 if self._behind():
                     steps.append(self._follow)
@@ -153,7 +166,7 @@ class Worker:
         if chance.random() < 0.02:  # fetched batches that Faust drops between a seek and a rebalance
             ahead = self._broker.end(self.topic, self.partition) - self._fetched
             self._fetched += chance.randrange(ahead)
-        size = chance.randint(1, self._batch_records)
+        size = chance.randint(1, self._temper.batch_records)
         records = self._broker.read(self.topic, self.partition, self._fetched, self._fetched + size)
         self._fetched += len(records)
         if records[0].offset > self.next_offset:
@@ -212,10 +225,22 @@ class Worker:
             self._broker.committed[self.group, self.topic, self.partition] = self._acked
         self._acked = None
 
+    def work_offline(self, chance: random.Random) -> None:
+        """Go on with what was fetched while nothing leaves any more."""
+        self._temper = replace(self._temper, batch_records=chance.choice((1, 1, 3)), patience=1)
+        while chance.random() < 0.9 and self._fetch in self.steps():
+            self._fetch(chance)
+
     def become_zombie(self, paused_until: int) -> None:
         """The group gave the partition to another; this one goes on all the same, sluggishly, record by record."""
         self.is_zombie, self.paused_until = True, paused_until
-        self._temper, self._batch_records = {"_deliver": 0.1}, 1
+        self._temper = Temper({"_deliver": 0.1}, batch_records=1)
+
+    def hurry(self) -> bool:
+        """No longer wait for more to come; False if it never did."""
+        waited = self._temper.patience > 1
+        self._temper = replace(self._temper, patience=1)
+        return waited
 
     def die(self, chance: random.Random) -> list[deque[Outgoing]]:
         """Ends at once. Of what it was sending, a part of each queue is on the wire and will still arrive."""
