@@ -26,6 +26,7 @@ from xiezhi.errors import BrokerUnavailableError
 from xiezhi.groups import group_of
 from xiezhi.lag import Lags
 from xiezhi.local.stack import LocalStack
+from xiezhi.local.supervisor import RestartPolicy
 from xiezhi.project import load_project
 from xiezhi.publish import Publisher
 from xiezhi.settings import Settings
@@ -37,6 +38,8 @@ MATTERS = 8_000  # of about seven records each: more than are published before t
 RECORDS_PER_S = 120
 VICTIMS = ("router", "judge", "alert-store", "clock", "audit", "monitor")
 WITHOUT_INPUT = ("clock", "monitor")
+#: Sixty kills are no defect of the services, so nobody waits longer and longer for them.
+SOON = RestartPolicy(max_s=1.0)
 #: A kill about so often; recovery of the one before may still be under way.
 BETWEEN_KILLS_S = 3.0
 
@@ -72,7 +75,7 @@ class PacedLoad(threading.Thread):
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, Settings]]:
     """A stack of its own with every service running."""
     home = tmp_path_factory.mktemp("kills") / "stack"
-    with LocalStack(stack_settings(home), say=print) as stack:
+    with LocalStack(stack_settings(home), say=print, restarts=SOON) as stack:
         settings = stack.settings(tick_interval_s=2.0, session_timeout_s=6.0)
         for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", "drill"), ("audit", "init")):
             stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), settings, ROOT)

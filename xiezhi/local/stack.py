@@ -25,7 +25,7 @@ from xiezhi.local.registry import LocalRegistry
 from xiezhi.local.services import Service, environment
 from xiezhi.local.settings import StackSettings
 from xiezhi.local.state import ProcessRecord, StackLock, StackState, read_state, write_state
-from xiezhi.local.supervisor import Supervised, Supervisor, how_it_ended
+from xiezhi.local.supervisor import RestartPolicy, Supervised, Supervisor, how_it_ended
 from xiezhi.settings import Settings
 
 #: How long a command of `run` may take; without a bound a hanging one would hang `xiezhi up`.
@@ -35,8 +35,11 @@ COMMAND_TIMEOUT_S = 180.0
 class LocalStack:
     """Broker, registry and services on this machine. Not thread-safe: one owner starts, watches and stops it."""
 
-    def __init__(self, settings: StackSettings, say: Callable[[str], None]) -> None:
-        self._settings, self._say = settings, say
+    def __init__(
+        self, settings: StackSettings, say: Callable[[str], None], restarts: RestartPolicy = RestartPolicy()
+    ) -> None:
+        """`restarts` is how long services that ended stay down."""
+        self._settings, self._say, self._restarts = settings, say, restarts
         self._lock = StackLock(settings.home)
         self._broker: Broker | None = None
         self._registry: LocalRegistry | None = None
@@ -133,7 +136,8 @@ class LocalStack:
         self._metrics_ports = self._choose_ports(services)
         commands = [self._command_of(service, settings, cwd) for service in services]
         self._zones = {service.name: service.zone.value for service in services}
-        self._services = Supervisor([Process(command) for command in commands], self._say)
+        processes = [Process(command) for command in commands]
+        self._services = Supervisor(processes, self._say, policy=self._restarts)
         self._services.start()
         self._write_state()
 
