@@ -35,7 +35,7 @@ from xiezhi.lag import Lags
 from xiezhi.local.process import Process
 from xiezhi.local.settings import LOOPBACK
 
-TITLE = "Telemetry: what traces cost"
+TITLE = "What traces cost (`make bench-telemetry`)"
 OFF, STORE, OTLP = "off", "local store", "OTLP endpoint"
 WAYS = (OFF, STORE, OTLP)
 #: What we hold ourselves to: less than this share of the throughput.
