@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FILE = Path(__file__).parent / "RESULTS.md"
-_HEAD = "# Results\n\nThe newest figures of each benchmark, with machine and versions. Ratios hold within a run only.\n"
+_HEAD = "# Measured\n\nNewest figures of each benchmark, with machine and versions. Ratios hold within a run only.\n"
 
 
 def write_section(title: str, lines: Iterable[str], file: Path = FILE) -> None:

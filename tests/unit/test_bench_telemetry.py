@@ -36,7 +36,7 @@ def test_a_section_replaces_its_own_and_no_other(tmp_path: Path) -> None:
     write_section("B", ["two"], file)
     write_section("A", ["three \\1"], file)
     text = file.read_text("utf-8")
-    assert text.startswith("# Results\n")
+    assert text.startswith("# Measured\n")
     assert [line for line in text.splitlines() if line][-4:] == ["## A", "three \\1", "## B", "two"]
 
 
