@@ -34,7 +34,7 @@ from xiezhi.settings import Settings
 ROOT = Path(__file__).parents[2]
 SEED = 20261122
 KILLS = 60
-MATTERS = 8_000  # of about seven records each: more than are published before the last kill
+MATTERS = 12_000  # of about seven records each: more than are published before the last kill
 RECORDS_PER_S = 120
 VICTIMS = ("router", "judge", "alert-store", "clock", "audit", "monitor")
 WITHOUT_INPUT = ("clock", "monitor")

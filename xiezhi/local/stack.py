@@ -25,7 +25,7 @@ from xiezhi.local.registry import LocalRegistry
 from xiezhi.local.services import Service, environment
 from xiezhi.local.settings import StackSettings
 from xiezhi.local.state import ProcessRecord, StackLock, StackState, read_state, write_state
-from xiezhi.local.supervisor import RestartPolicy, Supervised, Supervisor, how_it_ended
+from xiezhi.local.supervisor import DEFAULT, RestartPolicy, Supervised, Supervisor, how_it_ended
 from xiezhi.settings import Settings
 
 #: How long a command of `run` may take; without a bound a hanging one would hang `xiezhi up`.
@@ -36,7 +36,7 @@ class LocalStack:
     """Broker, registry and services on this machine. Not thread-safe: one owner starts, watches and stops it."""
 
     def __init__(
-        self, settings: StackSettings, say: Callable[[str], None], restarts: RestartPolicy = RestartPolicy()
+        self, settings: StackSettings, say: Callable[[str], None], restarts: RestartPolicy = DEFAULT
     ) -> None:
         """`restarts` is how long services that ended stay down."""
         self._settings, self._say, self._restarts = settings, say, restarts

@@ -30,6 +30,9 @@ class RestartPolicy:
         return float(min(self.first_s * 2 ** min(failures, 30), self.max_s))
 
 
+DEFAULT = RestartPolicy()
+
+
 class Supervised:
     """One process under supervision and what happened to it so far."""
 
@@ -84,7 +87,7 @@ class Supervisor:
         processes: Sequence[Process],
         say: Callable[[str], None],
         *,
-        policy: RestartPolicy = RestartPolicy(),
+        policy: RestartPolicy = DEFAULT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.members = tuple(Supervised(process, clock()) for process in processes)
