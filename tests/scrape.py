@@ -31,11 +31,17 @@ class Scraped:
         )
 
 
+def exposed(port: int) -> str:
+    """The page at this port of the loopback, as it is."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=10) as response:
+        page: bytes = response.read()
+    return page.decode()
+
+
 def scrape(ports: Iterable[int]) -> Scraped:
     """Everything served on these ports of the loopback."""
     samples: list[Sample] = []
     for port in ports:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=10) as response:
-            text = response.read().decode()
-        samples += [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        families = text_string_to_metric_families(exposed(port))
+        samples += [sample for family in families for sample in family.samples]
     return Scraped(tuple(samples))

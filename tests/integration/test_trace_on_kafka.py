@@ -25,12 +25,15 @@ from producers.province.scene import Scene, Setting
 from streams.stage import now_ms
 from tests.otlp_receiver import Receiver, receiver
 from tests.running_bus import ROOT, RunningBus, wait_for
+from tests.scrape import exposed
 from xiezhi.codec import Codec
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.evidence import EvidenceRef
 from xiezhi.envelope import Envelope
 from xiezhi.local.services import environment
+from xiezhi.local.state import read_state
 from xiezhi.log import LogReader
+from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 from xiezhi.telemetry.span_store import folder_of
@@ -171,11 +174,21 @@ def test_a_p13_alert_is_one_tree_over_four_departments(bus: RunningBus) -> None:
         assert f"department {owner}\n" in drawn.stdout
     kept = b"".join(path.read_bytes() for path in folder_of(bus.settings).iterdir()).decode()
     assert alert.record_id in kept
-    logs = "".join(bus.log_of(name) for name in ("router", "judge", "clock", "alert-store"))
+    logs = "".join(bus.log_of(service.name) for service in load_project(ROOT).services)
+    measured = metrics_of(bus)
     canaries = texts([filing.publication for filing in scene.filings])
     assert len(canaries) > 20
     for canary in canaries:
-        assert canary not in kept + logs + drawn.stdout + json.dumps(whole, ensure_ascii=False)
+        assert canary not in kept + logs + measured + drawn.stdout + json.dumps(whole, ensure_ascii=False)
+
+
+def metrics_of(bus: RunningBus) -> str:
+    """What every service serves, as text."""
+    state = read_state(bus.settings.data_dir / "stack")
+    assert state is not None
+    ports = [process.metrics_port for process in state.processes if process.metrics_port]
+    assert len(ports) == len(load_project(ROOT).services)
+    return "".join(map(exposed, ports))
 
 
 def test_the_same_spans_arrive_at_a_collector(bus: RunningBus, monkeypatch: pytest.MonkeyPatch) -> None:
