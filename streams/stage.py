@@ -119,7 +119,7 @@ class Stage:
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
         self.on_open: OnOpen | None = None
-        self._producer = Producer(producer_options(settings))
+        self._producer = Producer(producer_options(settings), logger=logging.getLogger("librdkafka"))
         self.pipeline = Pipeline(self._producer, lambda waited_s: self.measure.waited("queue", waited_s))
         meters.read(catalogue.IN_FLIGHT, lambda: [(self.pipeline.batches, (name,))])
         meters.read(catalogue.PARTITIONS, lambda: [(len(self._partitions), (name,))])
