@@ -29,6 +29,10 @@ PURPOSE = "start of the local stack"
 STOP_TIMEOUT_S = 75.0
 
 
+#: A project with this service keeps an audit log, which must exist before the service starts.
+AUDIT_SERVICE = "audit"
+
+
 @click.command()
 @click.option("--pack", default="cn", show_default=True, help="Parameter pack of the rules to activate.")
 @click.option("--bare", is_flag=True, help="Broker and registry alone; needs no project.")
@@ -72,13 +76,12 @@ def _say(text: str) -> None:
 
 def _start_project(stack: LocalStack, project: Project, settings: Settings, pack: str) -> None:
     applying = settings.model_copy(update={"purpose": settings.purpose or PURPOSE})
-    for name, arguments in (
-        ("contracts-apply", ("contracts", "apply")),
-        ("rules-apply", ("rules", "apply", "--pack", pack)),
-        ("audit-init", ("audit", "init")),
-    ):
+    steps = [("contracts", "apply"), ("rules", "apply", "--pack", pack)]
+    if any(service.name == AUDIT_SERVICE for service in project.services):
+        steps.append(("audit", "init"))
+    for arguments in steps:
         _say(f"xiezhi {' '.join(arguments)} …")
-        stack.run(name, ("-m", "xiezhi.cli.main", *arguments), applying, project.root)
+        stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), applying, project.root)
     stack.start_services(project.services, settings, project.root)
 
 
