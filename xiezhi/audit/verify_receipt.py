@@ -97,9 +97,8 @@ def _full(receipt: Mapping[str, Any], heads: Heads) -> Verified:
         _check_evidence(number, named, evidence[number], heads)
     activation = _activation(receipt, heads, leaf)
     covered = f"{activation['card']}\x1f{activation['code_hash']}".encode()
-    quoted = sha256(covered).hexdigest() == alert["activation"] and activation["enabled"]
-    if not quoted or activation["rule_id"] != alert["rule_id"]:
-        _refuse("激活记录不是预警所引用的 / the activation is not the one that the alert quotes")
+    quoted = (activation["rule_id"], sha256(covered).hexdigest()) == (alert["rule_id"], alert["activation"])
+    _require(quoted, "激活记录不是预警所引用的 / the activation is not the one that the alert quotes")
     facts = (*_facts_of_alert(alert), *_facts_of_rule(activation), *_facts_of_log(leaf, heads[0]))
     return Verified("full", facts, len(evidence), len(evidence))
 
@@ -140,13 +139,13 @@ def _check_evidence(number: int, named: Mapping[str, Any], given: Any, heads: He
 
 def _activation(receipt: Mapping[str, Any], heads: Heads, alert: Leaf) -> dict[str, Any]:
     leaf, opened = _opened(receipt["activation"], heads, ACTIVATION, ("value",))
-    if leaf.ingested_ms > alert.ingested_ms:
-        _refuse("规则激活晚于预警 / the rule was activated after the alert")
-    return _decoded(receipt, ACTIVATION, opened["value"])
+    activation = _decoded(receipt, ACTIVATION, opened["value"])
+    is_before = activation["enabled"] and leaf.ingested_ms <= alert.ingested_ms
+    _require(is_before, "规则在预警之前未激活 / the rule was not activated before the alert")
+    return activation
 
 
 # Leaves, commitments and proofs
-
 
 #: The leaf of one Kafka record. Commitments are hexadecimal, or `null` for a null key or value.
 Leaf = namedtuple("Leaf", "topic partition offset ingested_ms key value headers")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.audited import SECRETS, AuditedBus, accusation
 from tests.edits import edited
 from xiezhi.audit import verify_receipt
 from xiezhi.audit.note import Signer
-from xiezhi.audit.receipt import canonical, full_receipt, redacted_receipt
+from xiezhi.audit.receipt import LoggedLeaf, LoggedRecord, canonical, full_receipt, redacted_receipt
 from xiezhi.audit.verify_receipt import NotProvenError, verify
 from xiezhi.cli.main import run
 from xiezhi.contracts import golden
@@ -338,6 +339,32 @@ def test_a_rule_that_was_not_activated_makes_no_receipt(tmp_path: Path, change: 
     bus.audit()
     with pytest.raises(AuditError, match="no activation"):
         bus.case(said)
+
+
+def _as_proof(bus: AuditedBus, record: RawRecord) -> LoggedRecord:
+    """A record with its leaf, as whoever keeps the log could put it into a receipt."""
+    index, reader = bus.index(), bus.folder.reader(1)
+    _, leaf = index.find(record.topic, record.partition, record.offset) or (0, 0)
+    index.close()
+    entry, salt = next(reader.entries(leaf, leaf + 1)), reader.salt(leaf)
+    assert salt is not None
+    proof = reader.inclusion_proof(leaf, reader.latest().size)
+    return LoggedRecord(record, LoggedLeaf(0, leaf, entry, salt, tuple(proof)))
+
+
+@pytest.mark.parametrize("change", ["switched off", "after the alert"])
+def test_no_variant_takes_another_record_for_the_activation(tmp_path: Path, change: str) -> None:
+    """The redacted one cannot tell whether the alert quotes the activation, but it says that the rule was activated."""
+    bus = AuditedBus(tmp_path)
+    off = bus.activate(enabled=False)
+    said = bus.accuse()
+    late = bus.activate()
+    bus.audit()
+    case, key = bus.case(said)
+    other = replace(case, activation=_as_proof(bus, off if change == "switched off" else late))
+    for receipt in (full_receipt(other), redacted_receipt(other)):
+        with pytest.raises(NotProvenError, match="not activated before"):
+            verify(receipt, key)
 
 
 def test_a_statement_with_another_digest_than_its_content_is_not_proven(tmp_path: Path) -> None:
