@@ -246,7 +246,8 @@ class Key:
     def open(self, note: str) -> Head:
         """The checkpoint in a note that this key signed; signatures of other keys are left aside."""
         text, gap, tail = note.rpartition("\n\n")
-        signed = [re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)", line) for line in tail[:-1].split("\n")]
+        lines = tail[:-1].split("\n", SIGNATURES_MAX)  # one too many is enough to refuse
+        signed = [re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)", line) for line in lines]
         if not gap or not tail.endswith("\n") or len(signed) > SIGNATURES_MAX or not all(signed):
             _refuse("检查点格式不符 / the checkpoint is not a signed note")
         mine = [_base64(line[2]) for line in signed if line and line[1] == self.name]

@@ -263,13 +263,29 @@ def test_no_edit_of_a_receipt_is_overlooked(given: Given, seed: int) -> None:
     ],
 )
 def test_hostile_input_ends_soon_and_in_little_memory(given: Given, hostile: bytes, tmp_path: Path) -> None:
-    """In a process that may take ten seconds and half a gigabyte."""
-    (tmp_path / "hostile").write_bytes(hostile)
+    assert "NOT PROVEN" in checked_within_limits(hostile, given.key, tmp_path)
+
+
+def test_a_checkpoint_of_a_million_signatures_ends_soon_and_in_little_memory(
+    given: Given, tmp_path: Path
+) -> None:
+    count = (verify_receipt.FILE_BYTES_MAX - len(given.full)) // len("— a b\\n".encode())
+
+    def countersign(receipt: dict[str, Any]) -> None:
+        receipt["checkpoint"] += "— a b\n" * count
+
+    said = checked_within_limits(changed(given.full, countersign), given.key, tmp_path)
+    assert "not a signed note" in said
+
+
+def checked_within_limits(receipt: bytes, key: str, folder: Path) -> str:
+    """What is said of an unproven receipt by a process that may take ten seconds and half a gigabyte."""
+    (folder / "hostile").write_bytes(receipt)
     limits = "ulimit -v 600000; ulimit -t 10; exec"
-    command = f'{limits} "{sys.executable}" "{PROGRAM}" hostile --key "{given.key}"'
+    command = f'{limits} "{sys.executable}" "{PROGRAM}" hostile --key "{key}"'
     done = subprocess.run(
         ["/bin/sh", "-c", command],
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ,
         capture_output=True,
         text=True,
@@ -277,7 +293,7 @@ def test_hostile_input_ends_soon_and_in_little_memory(given: Given, hostile: byt
         timeout=60,
     )
     assert done.returncode == 1, done.stderr
-    assert "NOT PROVEN" in done.stdout
+    return done.stdout
 
 
 def test_hostile_lengths_inside_a_logged_alert_are_refused(tmp_path: Path) -> None:
