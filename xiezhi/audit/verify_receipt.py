@@ -35,8 +35,7 @@ FORMAT = "xiezhi-receipt/v1"
 FILE_BYTES_MAX = 16 * 1024 * 1024
 #: Values in the file: a byte of JSON can become a hundred in memory.
 VALUES_MAX = 200_000
-KEY_BYTES_MAX = 4096
-SIGNATURES_MAX = 16
+KEY_BYTES_MAX, SIGNATURES_MAX = 4096, 16
 ALERT, ACTIVATION = "xiezhi.alert.v1", "xiezhi.activation.v1"
 #: SHA-256 of every schema that alerts and activations were ever written with, as canonical JSON.
 SCHEMAS = {
@@ -203,7 +202,6 @@ def _parent(left: bytes, right: bytes) -> bytes:
 
 
 # Key, signed note, checkpoint
-
 
 #: What a checkpoint says: the log up to `size` leaves has this root (32 bytes).
 Head = namedtuple("Head", "origin size root")
@@ -491,7 +489,9 @@ def main(arguments: Sequence[str]) -> int:
         text, code = f"未证明 NOT PROVEN: {_clean(str(error))}", 1
     except (OSError, ValueError) as error:
         text, code = f"verify_receipt.py: {_clean(str(error))}", 2
-    print(text, file=sys.stderr if code == 2 else sys.stdout)
+    stream = sys.stderr if code == 2 else sys.stdout
+    encoding = stream.encoding or "utf-8"  # of the terminal; what it cannot show must not look like a refusal
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
     return code
 
 

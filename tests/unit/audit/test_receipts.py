@@ -119,6 +119,25 @@ def test_the_verifier_stands_alone(given: Given, tmp_path: Path) -> None:
     assert check("receipt.json", "no key").returncode == 2
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
+def test_a_terminal_that_cannot_show_a_text_changes_no_verdict(
+    given: Given, encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / "receipt.json").write_bytes(given.full)
+    (tmp_path / "cut.json").write_bytes(given.full[:-1])
+    verdicts = {"receipt.json": (0, " PROVEN"), "cut.json": (1, "NOT PROVEN"), "missing.json": (2, "No such")}
+    for name, (code, word) in verdicts.items():
+        done = subprocess.run(
+            [sys.executable, str(PROGRAM), str(tmp_path / name), "--key", given.key],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == code, done.stderr
+        assert word in (done.stdout + done.stderr).decode(encoding)
+
+
 def test_the_command_is_the_same_program(
     given: Given, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
