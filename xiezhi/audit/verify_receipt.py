@@ -434,11 +434,11 @@ def _facts_of_alert(alert: Mapping[str, Any]) -> Iterator[str]:
 def _facts_of_rule(activation: Mapping[str, Any]) -> Iterator[str]:
     try:
         card = json.loads(activation["card"])
-        text = f"{card['text']['zh']} / {card['text']['en']}"
+        text = f"{card['id']} v{card['version']}: {card['text']['zh']} / {card['text']['en']}"
         parameters = _dump({name: each["values"] for name, each in card["parameters"].items()})
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         _refuse("规则卡片无法读取 / the card of the rule cannot be read")
-    yield f"规则 rule: {activation['rule_id']} v{activation['rule_version']}: {text}"
+    yield f"规则 rule: {text}"
     yield f"参数 parameters: {parameters}"
     yield f"代码 code: sha256 {activation['code_hash']}"
 

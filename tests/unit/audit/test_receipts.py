@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.audited import SECRETS, AuditedBus, accusation
+from tests.audited import CARD, SECRETS, AuditedBus, accusation
 from tests.edits import edited
 from xiezhi.audit import verify_receipt
 from xiezhi.audit.note import Signer
@@ -400,6 +400,20 @@ def test_no_variant_takes_another_record_for_the_activation(tmp_path: Path, chan
     for receipt in (full_receipt(other), redacted_receipt(other)):
         with pytest.raises(NotProvenError, match="not activated before"):
             verify(receipt, key)
+
+
+def test_the_rule_shown_is_the_one_on_the_card(tmp_path: Path) -> None:
+    """The alert quotes card and code; what else an activation says of the rule, nobody has vouched for."""
+    bus = AuditedBus(tmp_path)
+    evidence = [bus.kafka.put("finance.payment.v1", b"value")]
+    bus.activate(rule_version=99)
+    said = bus.say(accusation(evidence))
+    bus.audit()
+    case, key = bus.case(said)
+    for receipt in (full_receipt(case), redacted_receipt(case)):
+        facts = verify(receipt, key).facts
+        assert any(f"rule: {CARD.id} v{CARD.version}:" in fact for fact in facts)
+        assert not any("v99" in fact for fact in facts)
 
 
 def test_a_statement_with_another_digest_than_its_content_is_not_proven(tmp_path: Path) -> None:
