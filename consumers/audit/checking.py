@@ -168,9 +168,14 @@ class _Walk:
             entries = list(reader.entries(start, end))
             leaves = [self._parsed(number, start + at, entry) for at, entry in enumerate(entries)]
             self.contents.append(content_of(number, start, leaves))
-            for place, found in self._by_place(leaves).items():
+            found = self._by_place(leaves)
+            for place, span in _spans(leaves).items():
+                records = found.get(place, ())
                 self._compare(
-                    place, {leaf.offset: (start + at, entries[at], leaf) for at, leaf in found}, reader
+                    place,
+                    span,
+                    {leaf.offset: (start + at, entries[at], leaf) for at, leaf in records},
+                    reader,
                 )
             self._done += end - start
             self._progress("records", self._done, self._total)
@@ -218,13 +223,16 @@ class _Walk:
         self.next[place] = max(expected, leaf.until)
 
     def _compare(
-        self, place: Place, leaves: dict[int, tuple[int, bytes, RecordLeaf]], reader: AuditLogReader
+        self,
+        place: Place,
+        span: tuple[int, int],
+        leaves: dict[int, tuple[int, bytes, RecordLeaf]],
+        reader: AuditLogReader,
     ) -> None:
-        """The records of one partition in Kafka, from the first to the last of these leaves."""
-        first, last = min(leaves), max(leaves)
+        """The records of one partition in Kafka, from the first to before the last offset of `span`."""
         try:
             low, high = self._kafka.range(*place)
-            for chunk in self._kafka.read(*place, max(first, low), min(last + 1, high)):
+            for chunk in self._kafka.read(*place, max(span[0], low), min(span[1], high)):
                 for record in chunk:
                     self._compare_record(record, leaves.pop(record.offset, None), reader)
         except DeliveryError as error:
@@ -253,6 +261,25 @@ class _Walk:
             self._findings.add(
                 f"{name}: the record in Kafka is not the one in leaf {index}: {_differing(record, salt, leaf)}"
             )
+
+
+def _spans(leaves: Sequence[Leaf | None]) -> dict[Place, tuple[int, int]]:
+    """By partition the first offset that these leaves speak of, and the one after the last.
+
+    A hole counts: that Kafka has nothing there is a claim to be checked as well.
+    """
+    spans: dict[Place, tuple[int, int]] = {}
+    for leaf in leaves:
+        if isinstance(leaf, RecordLeaf):
+            start, end = leaf.offset, leaf.offset + 1
+        elif isinstance(leaf, GapLeaf) and leaf.reason == "hole":
+            start, end = leaf.offset, leaf.until
+        else:
+            continue
+        place = (leaf.topic, leaf.partition)
+        first, last = spans.get(place, (start, end))
+        spans[place] = min(first, start), max(last, end)
+    return spans
 
 
 def _differing(record: RawRecord, salt: bytes, leaf: RecordLeaf) -> str:

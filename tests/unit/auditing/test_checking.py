@@ -184,6 +184,21 @@ def test_a_gap_that_hides_records_is_found(bus: AuditedBus) -> None:
     assert any("/21 is in Kafka and has no leaf" in each for each in check(bus).problems)
 
 
+@pytest.mark.parametrize("at", ["the beginning", "the end"])
+def test_a_gap_that_hides_the_first_or_last_records_is_found(tmp_path: Path, at: str) -> None:
+    bus = AuditedBus(tmp_path)
+    for number in range(6):
+        bus.kafka.put(TOPIC, b"value %d" % number)
+    if at == "the beginning":
+        bus.audit(bus.kafka.everything()[3:])
+        hidden = range(3)
+    else:
+        bus.audit(bus.kafka.everything()[:4])
+        forged(bus, GapLeaf(TOPIC, 0, 4, 6, "hole", 1))
+        hidden = range(4, 6)
+    assert check(bus).problems == [f"{TOPIC}/0/{offset} is in Kafka and has no leaf" for offset in hidden]
+
+
 def test_a_hole_that_kafka_has_too_is_no_problem_and_a_cut_is_one(tmp_path: Path) -> None:
     bus = AuditedBus(tmp_path)
     for offset in (0, 1, 5, 6):
