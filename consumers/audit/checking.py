@@ -135,7 +135,9 @@ def _check_link(number: int, logs: Mapping[int, AuditLogReader], findings: Findi
     try:
         opening = Opening.parse(next(reader.entries(0, 1)))
         last = before.latest()
-        final = next(before.entries(last.size - 1, last.size))
+        final = next(
+            before.entries(max(0, last.size - 1), last.size), b""
+        )  # an empty log can have lost its key
         closing = Closing.parse(final) if is_closing(final) else None
     except AuditError as error:
         findings.add(f"log {number}: it does not continue log {number - 1}: {error}")

@@ -267,6 +267,15 @@ def test_a_rekey_that_was_interrupted_anywhere_goes_on(
     assert Opening.parse(first).previous == bus.folder.verifier(1)
 
 
+def test_an_empty_log_whose_key_is_lost_can_be_continued(tmp_path: Path) -> None:
+    bus = AuditedBus(tmp_path)
+    bus.folder.private_key(1).unlink()
+    bus.folder.continue_(None, lost_key=True)
+    bus.kafka.put(TOPIC, b"value")
+    bus.audit()
+    assert check(bus).problems == []
+
+
 def test_leaves_of_topics_are_part_of_the_log(bus: AuditedBus) -> None:
     text = next(bus.folder.reader(1).entries(0, 1))
     assert f"cluster {CLUSTER}\ntopic_id {TOPIC_ID}\n" in text.decode()
