@@ -128,7 +128,7 @@ def rekey(lost_key: bool, purpose: str) -> None:
     settings = Settings()
     folder = AuditFolder.of(settings)
     with LogReader(settings.bootstrap_servers) as log:
-        verifier = folder.verifier(folder.newest())
+        verifier = folder.verifier(folder.to_continue())
         said = latest_said(log, Codec(ConfluentRegistry(settings.registry_url)), verifier)
     act = Act("change", "audit-log", (verifier.name,), "audit rekey")
     record_access(settings, act, purpose=purpose)

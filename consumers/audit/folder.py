@@ -95,9 +95,7 @@ class AuditFolder:
 
         `last` is its last checkpoint as known from elsewhere, when that is beyond what is in the folder.
         """
-        number = self.newest()
-        if self.is_unfinished(number):
-            number -= 1  # an earlier attempt was interrupted
+        number = self.to_continue()
         previous = self.verifier(number)
         signer = self._key(number + 1, f"{previous.name.rpartition('/')[0]}/{number + 1}")
         if not lost_key:
@@ -112,6 +110,11 @@ class AuditFolder:
             log.append([Opening(previous, last).to_bytes()], [_salt()])
             log.publish()
         return signer.verifier
+
+    def to_continue(self) -> int:
+        """The log that a rekey continues: the newest one, or the one before when an attempt was interrupted."""
+        number = self.newest()
+        return number - 1 if self.is_unfinished(number) else number
 
     def is_unfinished(self, number: int) -> bool:
         """Whether a log was to continue another one and does not say so yet: `rekey` was interrupted."""

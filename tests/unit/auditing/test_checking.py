@@ -267,6 +267,26 @@ def test_a_rekey_that_was_interrupted_anywhere_goes_on(
     assert Opening.parse(first).previous == bus.folder.verifier(1)
 
 
+def test_an_interrupted_rekey_asks_the_bus_about_the_log_that_it_continues(
+    bus: AuditedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what the bus knows of a lost end would be forgotten, and a smaller log be continued."""
+
+    class Crash(Exception):
+        pass
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(Opening, "to_bytes", crash)
+    with pytest.raises(Crash):
+        bus.folder.continue_(None, lost_key=True)
+    monkeypatch.undo()
+    assert (bus.folder.newest(), bus.folder.to_continue()) == (2, 1)
+    bus.folder.continue_(None, lost_key=True)
+    assert (bus.folder.newest(), bus.folder.to_continue()) == (2, 2)
+
+
 def test_an_empty_log_whose_key_is_lost_can_be_continued(tmp_path: Path) -> None:
     bus = AuditedBus(tmp_path)
     bus.folder.private_key(1).unlink()
