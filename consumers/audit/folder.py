@@ -124,7 +124,14 @@ class AuditFolder:
         with self.open(number, at_least=at_least) as log:
             if not log.is_closed:
                 log.append([Closing(following).to_bytes()], [_salt()])
-            return log.publish()
+            final = log.publish()
+        named = Closing.parse(next(self.reader(number).entries(final.size - 1, final.size))).next
+        if named != following:
+            raise AuditUnusableError(
+                f"{final.origin} was closed in favour of the key {named}; bring back that key as "
+                f"{self.private_key(number + 1)}, or continue with --lost-key"
+            )
+        return final
 
     def _key(self, number: int, name: str) -> Signer:
         """The key of log `number`, made if it is not there; its public half beside the log."""

@@ -17,6 +17,7 @@ from xiezhi.audit.epoch import Opening
 from xiezhi.audit.leaf import GapLeaf, RecordLeaf, parse, record_leaf
 from xiezhi.audit.log import AuditLog
 from xiezhi.audit.note import Signer
+from xiezhi.errors import AuditUnusableError
 
 TOPIC = "finance.payment.v1"
 
@@ -285,6 +286,24 @@ def test_an_interrupted_rekey_asks_the_bus_about_the_log_that_it_continues(
     assert (bus.folder.newest(), bus.folder.to_continue()) == (2, 1)
     bus.folder.continue_(None, lost_key=True)
     assert (bus.folder.newest(), bus.folder.to_continue()) == (2, 2)
+
+
+def test_a_log_that_was_closed_in_favour_of_a_lost_key_is_not_continued_by_another(
+    bus: AuditedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crash(Exception):
+        pass
+
+    def crash(*_: object, **__: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(AuditLog, "create", crash)
+    with pytest.raises(Crash):
+        bus.folder.continue_(None, lost_key=False)
+    monkeypatch.undo()
+    bus.folder.private_key(2).unlink()
+    with pytest.raises(AuditUnusableError, match="closed in favour of the key xiezhi-test/2"):
+        bus.folder.continue_(None, lost_key=False)
 
 
 def test_an_empty_log_whose_key_is_lost_can_be_continued(tmp_path: Path) -> None:
