@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.faults.power.disk import Plan, Survival
+from tests.faults.power.disk import Plan, PowerCut, SimulatedDisk, Survival
 from tests.faults.power.life import BrokenPromiseError, cut_and_go_on, operations_of_a_life
 from tests.faults.power.weakened import NOTICED_WITHOUT_FAULTS, WEAKENED, WEAKENED_AGAINST_ERRORS
 from xiezhi.audit import history, salts
+from xiezhi.audit.log import AuditLog
+from xiezhi.audit.note import Signer
 from xiezhi.errors import XiezhiError
 
 #: Random survivals of each cut: torn and garbled bytes, names without bytes, in any mixture.
@@ -56,6 +59,30 @@ def explore(faults: Iterable[tuple[Plan, Survival, int]]) -> int:
 
 def test_a_power_cut_at_any_operation_loses_nothing_that_was_signed() -> None:
     assert explore(every_cut()) > 500
+
+
+def test_a_power_cut_after_a_kill_loses_nothing_that_the_next_process_has_shown() -> None:
+    """Whoever opens the log after a kill reads what the system still had to write, and must not rely on it."""
+    folder, signer = Path("/log"), Signer("audit.test/killed", bytes(32))
+
+    def publish(disk: SimulatedDisk) -> int:
+        with AuditLog.create(folder, signer.name, signer, disk=disk) as log:
+            begun = disk.operations
+            log.append([b"entry"], [b"\1" * 16])
+            log.publish()
+        return begun
+
+    whole = SimulatedDisk()
+    for at in range(publish(whole) + 1, whole.operations + 1):
+        before = SimulatedDisk(Plan(cut_at=at))
+        with pytest.raises(PowerCut):
+            publish(before)
+        after = SimulatedDisk(root=before.root)  # the process is dead, the machine is not
+        with AuditLog.open(folder, signer, disk=after) as log:
+            shown = log.latest
+        rest = after.survivor(Survival.NOTHING, Random(0))
+        with AuditLog.open(folder, signer, disk=rest, at_least=shown) as log:
+            assert log.latest == shown
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])

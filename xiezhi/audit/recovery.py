@@ -48,6 +48,7 @@ def recover(storage: Storage, verifier: Verifier, at_least: SignedCheckpoint | N
     for path in leftovers:
         storage.remove(path)
     end = tail.end_after(count)
+    storage.settle(history.file_of(folder, tail.first + count - 1))  # before its note is put in place
     if tail.length_after(count):
         storage.truncate(end.path(folder), end.offset)
     _cut_salts(storage, signed.size)

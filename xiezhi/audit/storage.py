@@ -47,6 +47,11 @@ class Storage:
         with self.reporting("write"), suppress(FileNotFoundError):  # an earlier attempt got so far
             self.disk.remove(path)
 
+    def settle(self, path: Path) -> None:
+        """What an earlier process wrote to a file and perhaps never made durable is durable after `sync`."""
+        self._changed.add(path.parent)
+        self._unsynced.add(path)
+
     def replace(self, path: Path, data: bytes) -> None:
         """Replace a file as a whole, durable on return; whoever reads finds the old one or the new one."""
         beside = path.with_name(path.name + ".new")
