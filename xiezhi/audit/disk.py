@@ -15,11 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
+from xiezhi.audit import salts
+
 #: Files made durable at once. A disk answers many fsyncs together nearly as fast as one; more threads gain no more.
 FSYNC_THREADS = 8
 #: A reader that looks whether the log is being written holds the lock for an instant.
 LOCK_TIMEOUT_S = 2.0
 _LOCK_RETRY_S = 0.02
+#: Modes of new folders, before umask. Whoever reads a salt can guess what a leaf commits to; the rest may be shown.
+PRIVATE, PUBLIC = 0o700, 0o777
 
 
 class Disk(Protocol):
@@ -99,7 +103,7 @@ class LocalDisk:
             return 0
 
     def make_folder(self, path: Path) -> None:
-        path.mkdir()
+        path.mkdir(PRIVATE if path.name == salts.FOLDER else PUBLIC)
 
     def write(self, path: Path, data: bytes) -> None:
         with path.open("wb", buffering=0) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -134,6 +135,18 @@ def test_an_erased_salt_is_gone_from_the_disk_and_the_tree_stays(log: AuditLog, 
     reader.verify()
     with pytest.raises(AuditFormatError, match="no leaf 5"):
         log.erase_salt(5)
+
+
+def test_salts_are_for_their_owner_alone_and_the_tree_is_not(tmp_path: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        with AuditLog.create(tmp_path / "log", ORIGIN, SIGNER) as log:
+            grow(log, 5)
+            log.publish()
+    finally:
+        os.umask(umask)
+    modes = {name: (tmp_path / "log" / name).stat().st_mode & 0o777 for name in ("salt", "tile", "history")}
+    assert modes == {"salt": 0o700, "tile": 0o755, "history": 0o755}
 
 
 def test_a_log_has_one_appender(log: AuditLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
