@@ -248,8 +248,8 @@ class Key:
         signed = [re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)", line) for line in lines]
         if not gap or not tail.endswith("\n") or len(signed) > SIGNATURES_MAX or not all(signed):
             _refuse("检查点格式不符 / the checkpoint is not a signed note")
-        mine = [_base64(line[2]) for line in signed if line and line[1] == self.name]
-        mine = [raw[4:] for raw in mine if raw[:4] == self.id]
+        found = [(line[1], _base64(line[2])) for line in signed if line]
+        mine = [raw[4:] for name, raw in found if (name, raw[:4]) == (self.name, self.id)]
         _require(len(mine) == 1, "检查点未由该公钥签名 / the checkpoint is not signed by this key")
         try:
             self.public.verify(mine[0], (text + "\n").encode())

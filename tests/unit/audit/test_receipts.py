@@ -233,8 +233,12 @@ def test_base64_with_bits_that_nobody_reads_is_refused(given: Given) -> None:
             text[:-1] + alphabet[alphabet.index(text[-1]) + 1] + "=" * (len(field["bytes"]) - len(text))
         )
 
-    with pytest.raises(NotProvenError, match="base64"):
-        verify(changed(given.full, spare), given.key)
+    def countersign(receipt: dict[str, Any]) -> None:
+        receipt["checkpoint"] += "— somebody.else AB==\n"
+
+    for change in (spare, countersign):
+        with pytest.raises(NotProvenError, match="base64"):
+            verify(changed(given.full, change), given.key)
 
 
 def test_a_full_receipt_redacted_by_hand_is_the_redacted_one(given: Given) -> None:
