@@ -7,7 +7,7 @@ PROMTOOL ?= promtool
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status clean test test-fast test-integration test-e2e test-faults test-fuzz fuzz monitoring lint format types imports model bench
+.PHONY: help env demo up down status clean test test-fast test-properties test-integration test-e2e test-faults test-fuzz fuzz monitoring lint format types imports model bench
 .PHONY: tamper bench-audit
 .PHONY: bench-telemetry
 
@@ -38,9 +38,11 @@ clean: ## Remove the environment, all local data and caches of this folder
 	rm -rf $(VENV) .xiezhi .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 ##@ Check
-test: lint types imports test-fast test-integration test-e2e test-faults test-fuzz ## Everything that CI runs
+test: lint types imports test-fast test-properties test-integration test-e2e test-faults test-fuzz ## Everything that CI runs
 test-fast: $(READY) ## Unit and contract suites: no network, no broker, under a minute
-	$(PYTEST) -n 2 tests/unit tests/contract
+	$(PYTEST) -n 3 --dist worksteal tests/unit tests/contract
+test-properties: $(READY) ## What holds for every log, schedule and province: stream = oracle, planted = found. No network, a minute
+	$(PYTEST) -n 2 --dist worksteal tests/properties
 test-integration: $(READY) ## Against a real Kafka and registry
 	$(PYTEST) tests/integration
 test-e2e: $(READY) ## The demo, the README's commands and third-party data, end to end

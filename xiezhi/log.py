@@ -70,10 +70,10 @@ class LogReader:
     """Reads partitions by offset. Blocking; one thread at a time. Close it, or use it as a context manager."""
 
     def __init__(
-        self, bootstrap_servers: str, timeout_s: float = TIMEOUT_S, /, **options: str | int | bool
+        self, bootstrap_servers: str, timeout_s: float | None = None, /, **options: str | int | bool
     ) -> None:
-        """`options` are the client's. Opens no connection."""
-        self._timeout_s = timeout_s
+        """`timeout_s` is TIMEOUT_S unless given; `options` are the client's. Opens no connection."""
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -116,7 +116,7 @@ class LogReader:
         """
         try:
             wanted = [TopicPartition(topic, partition, instant_ms)]
-            found = self._consumer.offsets_for_times(wanted, timeout=TIMEOUT_S)[0]
+            found = self._consumer.offsets_for_times(wanted, timeout=self._timeout_s)[0]
         except KafkaException as error:
             if error.args[0].code() in _UNREACHABLE:
                 raise self._unavailable() from error

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.date()
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100: no I O S V Z
+_NUMBER_OF = {char: number for number, char in enumerate(_ALPHABET)}
+_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
 _TOKEN = re.compile(r"pt[1-9][0-9]*_[a-z2-7]{26,52}")
 _ORG = re.compile(r"[A-Z]{2}-[A-Z0-9]+-[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _JURISDICTION = re.compile(r"[0-9]{12}")
@@ -45,7 +47,7 @@ def to_day(value: Any) -> Any:
 
 def credit_code_check(code: str) -> str:
     """The check character that GB 32100-2015 asks for after the 17 leading characters of `code`."""
-    total = sum(_ALPHABET.index(char) * pow(3, index, 31) for index, char in enumerate(code[:17]))
+    total = sum(_NUMBER_OF[char] * weight for char, weight in zip(code, _WEIGHTS, strict=False))
     return _ALPHABET[(31 - total % 31) % 31]
 
 

@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Pro
 from producers.province import Publication
 from producers.province.publishing import paced, publish_all
 from schemas.catalogue import CONTRACTS, OWNERSHIP, PAYMENT
-from tests.unit.province.provinces import province
+from tests.properties.province.provinces import province
 from xiezhi.codec import Codec
 from xiezhi.envelope import Envelope
 from xiezhi.registry import InMemoryRegistry

@@ -14,7 +14,7 @@ from producers.province import DEFAULT_SIZE, Province, Publication, generate
 from producers.province.days import DAY_MS, YEARS_DAYS, months_from, to_date
 from producers.province.units import COUNTIES, company, dice, person
 from schemas.catalogue import CONTRACTS
-from tests.unit.province.provinces import UNTIL_MS, province
+from tests.properties.province.provinces import UNTIL_MS, province
 from xiezhi.codec import Codec
 from xiezhi.contracts.types import credit_code_check
 from xiezhi.envelope import Envelope

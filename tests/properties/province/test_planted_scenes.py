@@ -16,8 +16,8 @@ import pytest
 from producers.province import Label, Province, without_decisive_detail
 from producers.province.cases import PLOTS
 from producers.province.texts import texts
-from tests.unit.province.inspector import Hit, hit, inspect
-from tests.unit.province.provinces import SEEDS, province
+from tests.properties.province.inspector import Hit, hit, inspect
+from tests.properties.province.provinces import SEEDS, province
 
 RULES = ("P01", "P02", "P12", "P13", "C01", "C03", "C04", "S01", "H05", "A01", "A02")
 SUBJECTS = {

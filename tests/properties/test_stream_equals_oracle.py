@@ -261,7 +261,7 @@ def test_a_mistake_in_the_aggregates_of_either_side_is_noticed(
 ) -> None:
     monkeypatch.setattr(place, mistake)
 
-    @settings(DETERMINISTIC, max_examples=400)
+    @settings(DETERMINISTIC, max_examples=200)
     @given(payment_logs, schedules, last_ticks_ms)
     def compare(log: Sequence[Outgoing], schedule: Sequence[Read], last_tick_ms: int) -> None:
         check(toy_world(), log, schedule, last_tick_ms)

@@ -6,8 +6,8 @@ import random
 from collections import Counter, defaultdict
 
 from schemas import catalogue
-from tests.unit.province.inspector import Limits, inspect, standing
-from tests.unit.province.provinces import background, province
+from tests.properties.province.inspector import Limits, inspect, standing
+from tests.properties.province.provinces import background, province
 
 #: Lines drawn well inside the law's: a background record that only just passes would be luck.
 STRICT = Limits(

@@ -84,7 +84,7 @@ QUESTIONS: dict[str, Callable[[Any, Any, Fraction], Question]] = {
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
 def test_an_aggregate_is_that_of_what_stands(question: Callable[[Any, Any, Fraction], Question]) -> None:
-    @settings(DETERMINISTIC, max_examples=60)
+    @settings(DETERMINISTIC, max_examples=40)
     @given(histories, st.integers(2, 5), bounds, bounds, shares)
     def compare(
         history: list[tuple[int, dict[str, Any] | None]],
@@ -103,7 +103,7 @@ def test_an_aggregate_is_that_of_what_stands(question: Callable[[Any, Any, Fract
     compare()
 
 
-@settings(DETERMINISTIC, max_examples=100)
+@settings(DETERMINISTIC, max_examples=50)
 @given(st.dictionaries(st.integers(0, 20), contributions, max_size=20), st.randoms())
 def test_the_order_in_which_records_come_makes_no_difference(
     said: dict[int, dict[str, Any] | None], chance: Any

@@ -11,7 +11,7 @@ import pytest
 from producers.province import DEFAULT_SIZE, Province, Publication
 from producers.province.days import DAY_MS
 from schemas.catalogue import ALLOWANCE, ASSIGNMENT, BID, DEATH, OWNERSHIP, PANEL, PAYMENT, RECTIFICATION
-from tests.unit.province.provinces import province
+from tests.properties.province.provinces import province
 
 
 @pytest.fixture(scope="module")
