@@ -56,7 +56,7 @@ def router_app(settings: Settings, meters: Meters) -> Any:
     app = _app("router", settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
     stage = Stage("router", settings, codec, selectors_fingerprint(JOINS), meters)
-    guard = Guard(codec.decode_as, int(settings.future_tolerance_s * 1000))
+    guard = Guard(codec.decode_as, int(settings.future_tolerance_s * 1000), stage.partitions_of)
 
     def open_core(_: str, __: int, store: KeyedStore) -> RouterCore:
         return RouterCore(

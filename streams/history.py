@@ -39,6 +39,12 @@ def records(
                 yield from known_by(chunk, known_at_ms)
 
 
+def guard(log: LogReader, codec: Codec, contracts: Iterable[Contract], settings: Settings) -> Guard:
+    """The guard of these contracts' records, as the router has it."""
+    partitions = {contract.topic: log.partitions(contract.topic) for contract in contracts}
+    return Guard(codec.decode_as, int(settings.future_tolerance_s * 1000), partitions)
+
+
 def size(log: LogReader, contracts: Iterable[Contract]) -> int:
     """How many records of these contracts the log holds."""
     ranges = [log.range(c.topic, number) for c in contracts for number in range(log.partitions(c.topic))]
@@ -99,8 +105,8 @@ def _latest_tick_ms(log: LogReader, topic: str, partition: int, known_at_ms: int
 def oracle(settings: Settings, contracts: Sequence[Contract], now_ms: int | None = None) -> Verdict:
     """The batch answer for the log as it is now; `now_ms` None takes the largest tick."""
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    guard = Guard(codec.decode_as, int(settings.future_tolerance_s * 1000))
     with LogReader(settings.bootstrap_servers) as log:
         now = latest_tick_ms(log, settings.generation) if now_ms is None else now_ms
         rules = active_rules(log, codec)
-        return judge_log(records(log, contracts), JOINS, rules, guard, now)
+        admits = guard(log, codec, contracts, settings)
+        return judge_log(records(log, contracts), JOINS, rules, admits, now)

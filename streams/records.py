@@ -7,7 +7,7 @@ RegistryUnavailableError, which is nobody's bad record.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streams.kernel import Selector, Source, Statement, Value
@@ -15,6 +15,7 @@ from xiezhi.contracts.naming import RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, UnknownSchemaError
 from xiezhi.log import RawRecord
+from xiezhi.partitioner import partition_of
 
 Decode = Callable[[str, bytes], Value]
 
@@ -36,10 +37,15 @@ def source_of(raw: RawRecord) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Admits records: envelope, key, time and value must agree with the contract of the topic."""
+    """Admits records: envelope, key, partition, time and value must agree with the contract of the topic.
+
+    `partitions` is the number of partitions by topic, of every topic that is read here but relations: those stand where
+    the facts that caused them do.
+    """
 
     decode: Decode
     future_tolerance_ms: int
+    partitions: Mapping[str, int]
 
     def admit(self, raw: RawRecord) -> Statement | Withdrawal:
         """The statement or withdrawal that `raw` carries; raises BadRecordError."""
@@ -82,12 +88,24 @@ class Guard:
             raise BadRecordError("wrong_type", f"ce_type {envelope.type!r} on topic {raw.topic!r}")
         if envelope.subject.encode() != raw.key:
             raise BadRecordError("wrong_key", "the key is not the record_id in ce_subject")
+        if raw.topic != RELATION:
+            self._is_in_place(raw.key, raw)
         if envelope.occurred_ms > raw.ingested_ms + self.future_tolerance_ms:
             ahead_s = (envelope.occurred_ms - raw.ingested_ms) // 1000
             raise BadRecordError(
                 "time_ahead", f"ce_time is {ahead_s} s after ingestion; check the sender's clock"
             )
         return envelope
+
+    def _is_in_place(self, key: bytes, raw: RawRecord) -> None:
+        """All versions of a record must meet in one partition, or none could take back what another caused."""
+        partitions = self.partitions[raw.topic]
+        place = partition_of(key, partitions)
+        if place != raw.partition:
+            raise BadRecordError(
+                "wrong_partition",
+                f"murmur2 of the key says partition {place} of {partitions}; mend the sender's partitioner",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from streams import history
 from streams.evaluation import Proposal
 from streams.joins import JOINS
 from streams.oracle import judge_log
-from streams.records import Guard
 from xiezhi.alert_log import read_alert
 from xiezhi.codec import Codec
 from xiezhi.contracts.alert import Alert
@@ -77,7 +76,6 @@ def known_at(past: Past, contracts: Sequence[Contract], look: history.Look = lam
     Raises ActivationMismatchError when a rule that was active then has other code here: its answer cannot be computed.
     """
     settings, log, codec, instant_ms = past.settings, past.log, past.codec, past.instant_ms
-    guard = Guard(codec.decode_as, int(settings.future_tolerance_s * 1000))
     generations = range(1, settings.generation + 1)  # the live one may be younger than the instant
     now_ms = max(history.latest_tick_ms(log, number, instant_ms) for number in generations)
     try:
@@ -88,7 +86,7 @@ def known_at(past: Past, contracts: Sequence[Contract], look: history.Look = lam
             f"then to ask what it would have said ({error})"
         ) from error
     raws = history.records(log, contracts, instant_ms, look)
-    verdict = judge_log(raws, JOINS, rules, guard, now_ms)
+    verdict = judge_log(raws, JOINS, rules, history.guard(log, codec, contracts, settings), now_ms)
     return Known(verdict.alerts, now_ms, tuple(sorted(rules)), verdict.failed)
 
 

@@ -85,11 +85,12 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """A partition as the broker has it: in which cluster, how far our group is, where it ends."""
+    """A partition as the broker has it: in which cluster, how far our group is, where it ends, one of how many."""
 
     cluster_id: str
     committed: int
     end: int
+    partitions: int
 
 
 OpenCore = Callable[[str, int, KeyedStore], Core]
@@ -113,6 +114,7 @@ class Stage:
         self._fingerprint = fingerprint
         self._batch_spans = BatchSpans(self.group)
         self.subjects: Sequence[str] = ()
+        self.partitions_of: dict[str, int] = {}  # how many a topic has, of every topic that was opened here
         self._partitions: dict[tuple[str, int], Assigned] = {}
         self._rebalances = 0
         self._schemas: set[bytes] = set()
@@ -252,6 +254,7 @@ class Stage:
         rebalances = self._rebalances
         await self._writers_known()
         log = await asyncio.to_thread(self._look, topic, partition)
+        self.partitions_of[topic] = log.partitions
         store = self._open_store(topic, partition, log)
         assigned = Assigned(topic, partition, self.open_core(topic, partition, store), store.next_offset)
         if (
@@ -319,8 +322,11 @@ class Stage:
                 try:
                     (found,) = consumer.committed([place], timeout=TIMEOUT_S)
                     _, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
-                    cluster_id = consumer.list_topics(topic, timeout=TIMEOUT_S).cluster_id
-                    return _Log(str(cluster_id), max(0, int(found.offset)), int(end))
+                    cluster = consumer.list_topics(topic, timeout=TIMEOUT_S)
+                    if (error := cluster.topics[topic].error) is not None:
+                        raise KafkaException(error)
+                    partitions = len(cluster.topics[topic].partitions)
+                    return _Log(str(cluster.cluster_id), max(0, int(found.offset)), int(end), partitions)
                 except KafkaException:
                     if monotonic() > deadline:
                         raise

@@ -32,7 +32,7 @@ class Poison:
 
 
 def departments_records() -> list[Poison]:
-    """For any good record of a department that is not tender.notice."""
+    """For any good record of a department that is not tender.notice, in the first of two partitions."""
     return [Poison(name, frozenset({("router", reason)}), broken) for name, reason, broken in _RECORDS]
 
 
@@ -83,6 +83,8 @@ def _control(key: bytes, value: bytes | None, *headers: tuple[str, bytes | None]
 
 
 _OTHER_TOPIC = b"tender.notice.v1"
+#: Belongs into the first of two partitions.
+_OTHER_ID = b"other"
 
 _RECORDS: list[tuple[str, str, Break]] = [
     ("schema id that nobody registered", "unknown_schema", _value(lambda v: NOBODY_S_SCHEMA + v[5:])),
@@ -103,7 +105,12 @@ _RECORDS: list[tuple[str, str, Break]] = [
     ("null key and value", "null_key", _both(_key(None), _value(lambda v: None))),
     ("another record's key", "wrong_key", _key(b"another")),
     ("a key that is no text", "wrong_key", _key(b"\xff\xfe")),
-    ("another record's value", "wrong_key", _both(_key(b"other"), _header("ce_subject", b"other"))),
+    ("another record's value", "wrong_key", _both(_key(_OTHER_ID), _header("ce_subject", _OTHER_ID))),
+    (
+        "a partition of another key",
+        "wrong_partition",
+        lambda wire: replace(wire, partition=1 - wire.partition),
+    ),
     ("no headers at all", "missing_header", lambda wire: replace(wire, headers=())),
     ("no ce_id", "missing_header", _without("ce_id")),
     ("no ce_time", "missing_header", _without("ce_time")),

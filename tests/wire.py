@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import struct
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from xiezhi.contracts.base import Contract
 from xiezhi.dead_letters import MESSAGE_BYTES_MAX
 from xiezhi.envelope import Envelope
 from xiezhi.log import RawRecord
+from xiezhi.partitioner import partition_of
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 
@@ -49,6 +51,7 @@ class Stranger:
 
     def __init__(self, settings: Settings) -> None:
         self.codec = Codec(ConfluentRegistry(settings.registry_url))
+        self._partitions = settings.partitions  # of every department's topic
         self._producer = Producer(
             {
                 "bootstrap.servers": settings.bootstrap_servers,
@@ -65,20 +68,27 @@ class Stranger:
         fields: dict[str, Any],
         *,
         occurred_ms: int,
-        partition: int = 0,
+        version: int = 0,
     ) -> Wire:
-        """What a publisher would send."""
+        """What a publisher would send, and where it would."""
         value = contract.model(record_id=record_id, **fields).model_dump()
         envelope = Envelope.create(
             source=SOURCE,
             type=contract.topic,
             subject=record_id,
             occurred_ms=occurred_ms,
-            version=0,
+            version=version,
             jurisdiction=JURISDICTION,
         )
         encoded = self.codec.encode(contract.subject, value)
-        return Wire(contract.topic, partition, record_id.encode(), encoded, envelope.to_headers())
+        key = record_id.encode()
+        partition = partition_of(key, self._partitions)
+        return Wire(contract.topic, partition, key, encoded, envelope.to_headers())
+
+    def named(self, name: str, partition: int) -> str:
+        """A record id that begins like this and belongs into this partition."""
+        ids = (f"{name}-{number}" for number in itertools.count())
+        return next(one for one in ids if partition_of(one.encode(), self._partitions) == partition)
 
     def send(self, wires: Sequence[Wire]) -> list[str]:
         """The address of each, topic/partition/offset; all are on the broker when this returns."""

@@ -22,6 +22,7 @@ from xiezhi.contracts.base import Classification, Contract, Record
 from xiezhi.contracts.types import Identifier, Instant, Minor
 from xiezhi.envelope import Envelope
 from xiezhi.errors import ConfigurationError, DeliveryError, RecordRefusedError
+from xiezhi.partitioner import partition_of
 from xiezhi.publish import FAILURES_MAX, MESSAGE_BYTES_MAX, Publisher
 from xiezhi.registry import InMemoryRegistry
 from xiezhi.settings import Settings
@@ -169,21 +170,7 @@ def test_keys_go_to_the_partition_that_java_clients_choose(
         for key in keys:
             publisher.publish(contract, payment(key), occurred_ms=OCCURRED, jurisdiction=PLACE)
     for message in arrived(20):
-        assert message.partition() == (murmur2(bytes(message.key())) & 0x7FFFFFFF) % PARTITIONS
-
-
-def murmur2(data: bytes) -> int:
-    """Kafka's `Utils.murmur2`, written from its definition: MurmurHash2 of 32 bits with seed 0x9747b28c."""
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    h = 0x9747B28C ^ len(data)
-    whole = len(data) & ~3
-    for at in range(0, whole, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * m & mask
-        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
-    if tail := data[whole:]:
-        h = (h ^ int.from_bytes(tail, "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
+        assert message.partition() == partition_of(bytes(message.key()), PARTITIONS)
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,13 @@ class Place:
 #: Where a protection taken out shows. A changed model moves the places: look for new ones among 2,000 seeds.
 MANY_CRASHES = Faults(crash=0.12, zombie=0.02, at_judges=0.95, lost_disk=0.05)
 NOTICED_AT = {
-    "without the memory of what was said": Place(17),
+    "without the memory of what was said": Place(12),
     "without reading what others say": Place(225),
-    "without versioned left facts": Place(12),
+    "without versioned left facts": Place(24),
     "without left facts": Place(0),
     "without restoring the judge": Place(1),
     "without restoring the router": Place(2),
-    "without noting durably what is to be judged": Place(20, MANY_CRASHES, (HOT,)),
+    "without noting durably what is to be judged": Place(424, MANY_CRASHES, (HOT,)),
     "without taking back": Place(0),
     "without waking": Place(0),
     "without withdrawals": Place(0),

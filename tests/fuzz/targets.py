@@ -144,7 +144,9 @@ def _sequence(data: bytes) -> object:
 
 
 def _guarded(contract: Contract) -> Read:
-    return lambda data: Guard(codec().decode_as, 300_000).admit(split_record(contract.topic, data))
+    return lambda data: Guard(codec().decode_as, 300_000, {contract.topic: 1}).admit(
+        split_record(contract.topic, data)
+    )
 
 
 def _output(contract: Contract) -> Read:

@@ -44,11 +44,13 @@ REASONS = {
     "unknown_schema",
     "wrong_key",
     "wrong_magic",
+    "wrong_partition",
     "wrong_type",
 }
 #: Numbers of people, beside those of whom an alert stands from the start.
 EARLY, BROKEN, BEHIND_THE_FLOOD = 700, 800, 900
 TOPIC = catalogue.ALLOWANCE.topic
+PARTITION = 0
 FACTS = fact_topic(1)
 
 
@@ -71,13 +73,17 @@ class Planter:
         self.poison: dict[str, tuple[Wire, frozenset[tuple[str, str]]]] = {}
         self.people: list[str] = []
 
-    def death(self, number: int, partition: int = 0) -> Wire:
+    def death(self, number: int, version: int = 0) -> Wire:
         occurred = now_ms() - 60_000
         today = occurred // DAY_MS
         fields = {"person": person(SEED, number), "died_on": today - 200, "registered_on": today - 190}
         return self.stranger.good(
-            catalogue.DEATH, f"poison-death-{number}", fields, occurred_ms=occurred, partition=partition
+            catalogue.DEATH, self._id(f"poison-death-{number}"), fields, occurred_ms=occurred, version=version
         )
+
+    def _id(self, name: str) -> str:
+        """All of the good and all of the bad stand between each other, in one partition."""
+        return self.stranger.named(name, PARTITION)
 
     def allowance(self, number: int, ahead_ms: int = -60_000) -> Wire:
         occurred = now_ms() + ahead_ms
@@ -92,7 +98,9 @@ class Planter:
             "currency": "CNY",
             "paid_at": occurred,
         }
-        return self.stranger.good(catalogue.ALLOWANCE, f"poison-{number}", fields, occurred_ms=occurred)
+        return self.stranger.good(
+            catalogue.ALLOWANCE, self._id(f"poison-{number}"), fields, occurred_ms=occurred
+        )
 
     def good(self) -> Wire:
         """One more person of whom an alert will stand; returns the payment, the death is sent."""
@@ -154,7 +162,7 @@ def planted(bus: RunningBus) -> Planted:
         original = Wire.of(planter.last_of(topic))
         for partition in range(bus.settings.partitions):
             planter.each([(replace(one.broken(original), partition=partition), one) for one in ways])
-    planter.each([_on_the_relation_topic()])
+    planter.each([_on_the_relation_topic(), *_astray(planter)])
     planter.stranger.send([planter.good(), planter.good()])
     bus.settle()
     return Planted(planter.poison, planter.people, early, future_ms, pids)
@@ -198,6 +206,15 @@ def _large(planter: Planter) -> list[Wire]:
     assert len(contract.value or b"") > 0.99 * poison.RECORD_BYTES
     fields = {**money, **paid, "amount_minor": 200, "paid_at": at}
     return [contract, good(catalogue.PAYMENT, "poison-large-payment", fields, occurred_ms=at)]
+
+
+def _astray(planter: Planter) -> list[tuple[Wire, poison.Poison]]:
+    """A correction and a withdrawal by a client with another partitioner; what is said of these people stands."""
+    reasons = frozenset({("router", "wrong_partition")})
+    corrected, withdrawn = planter.death(0, version=1), planter.death(1, version=1)
+    astray = [corrected, replace(withdrawn, value=None)]
+    what = poison.Poison("a newer version in another partition", reasons, lambda wire: wire)
+    return [(replace(wire, partition=PARTITION + 1), what) for wire in astray]
 
 
 def _on_the_relation_topic() -> tuple[Wire, poison.Poison]:

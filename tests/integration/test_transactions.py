@@ -34,7 +34,8 @@ def death(stranger: Stranger, number: int, record: str) -> Wire:
     """Somebody died; each of these numbers was paid after that."""
     today = now_ms() // DAY_MS
     fields = {"person": person(SEED, number), "died_on": today - 200, "registered_on": today - 197}
-    return stranger.good(catalogue.DEATH, record, fields, occurred_ms=now_ms() - DAY_MS, partition=PARTITION)
+    record_id = stranger.named(record, PARTITION)
+    return stranger.good(catalogue.DEATH, record_id, fields, occurred_ms=now_ms() - DAY_MS)
 
 
 def allowance(stranger: Stranger, number: int) -> Wire:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,12 +19,13 @@ from tests.builders import JURISDICTION as REAL_JURISDICTION
 from tests.builders import company, instant, person
 from tests.faults.model import planted
 from tests.faults.model import world as toy
-from tests.faults.model.flow import Flow, Read, World
+from tests.faults.model.flow import PARTITIONS, Flow, Read, World
 from tests.faults.model.model import Parts
 from tests.faults.model.weakened import NOTICED_WITHOUT_FAULTS, WEAKENED
 from tests.real_world import real_world
 from xiezhi.contracts.bus import ACTIVATION
 from xiezhi.envelope import Envelope
+from xiezhi.partitioner import partition_of
 
 #: The same examples in every run: what fails here fails everywhere, and a green run stays green.
 DETERMINISTIC = settings(
@@ -40,6 +42,16 @@ schedules = st.binary(max_size=120).map(
     lambda drawn: [Read(one, 1 + size % 6) for one, size in zip(drawn[::2], drawn[1::2], strict=False)]
 )
 last_ticks_ms = st.sampled_from((0, 50_000, 100_000, 10**11))
+
+#: Of the 256 values of a byte so many put a record where it does not belong.
+MISPLACED = 16
+
+
+def _placed(one: Outgoing, drawn: int) -> Outgoing:
+    """Where its key says, or now and then in the next partition, as by a client with another partitioner."""
+    if drawn < 256 - MISPLACED:
+        return one
+    return replace(one, partition=(partition_of(one.key, PARTITIONS) + 1) % PARTITIONS)
 
 
 # -- a small world of toys ---------------------------------------------------------------------------------------
@@ -68,7 +80,7 @@ def _toy_record(which: int, version: int, fields: int, step: int) -> Outgoing:
         version=version & 3,
         occurred_ms=toy.START_MS + 10_000 * (step % 13),
     )
-    return Outgoing(topic, raw.key or b"", raw.value, list(raw.headers))
+    return _placed(Outgoing(topic, raw.key or b"", raw.value, list(raw.headers)), step)
 
 
 def _in_chunks(drawn: bytes, size: int) -> list[bytes]:
@@ -186,7 +198,8 @@ def _report(record_id: str, day: int, **told: Any) -> Statement:
 @cache
 def _real_record(which: int, where: int, version: int) -> Outgoing:
     variants = _variants(version & 1, "12"[(where >> 2) % 7 == 0], 1 + where % 4)
-    return _sent(variants[which % len(variants)], withdrawn=(version >> 1) % 5 == 0)
+    sent = _sent(variants[which % len(variants)], withdrawn=(version >> 1) % 5 == 0)
+    return _placed(sent, where)
 
 
 def _real_log(first: bytes, later: bytes) -> list[Outgoing]:
@@ -236,6 +249,20 @@ def test_a_view_without_a_fixed_order_is_noticed(monkeypatch: pytest.MonkeyPatch
     @given(real_logs, schedules, last_ticks_ms)
     def compare(log: Sequence[Outgoing], schedule: Sequence[Read], last_tick_ms: int) -> None:
         check(real_world(), log, schedule, last_tick_ms)
+
+    with pytest.raises(AssertionError):
+        compare()
+
+
+def test_a_guard_that_lets_versions_of_a_record_into_two_partitions_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.records.Guard._is_in_place", lambda *_: None)
+
+    @settings(DETERMINISTIC, max_examples=200)
+    @given(toy_logs, schedules, last_ticks_ms)
+    def compare(log: Sequence[Outgoing], schedule: Sequence[Read], last_tick_ms: int) -> None:
+        check(toy_world(), log, schedule, last_tick_ms)
 
     with pytest.raises(AssertionError):
         compare()

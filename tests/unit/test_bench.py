@@ -71,7 +71,8 @@ def test_the_batch_answer_to_the_backlog_is_what_was_planted(codec: Codec) -> No
     activated = [activate(card, JOINS) for card in cards]
     active = {one.rule.id: one for one in activated if isinstance(one, ActiveRule)}
     raws = [_raw(number, one) for number, one in enumerate(encode(backlog(RECORDS), codec))]
-    verdict = judge_log(raws, JOINS, active, Guard(codec.decode_as, 0), NOW_MS + HOUR_MS)
+    guard = Guard(codec.decode_as, 0, dict.fromkeys((raw.topic for raw in raws), 1))
+    verdict = judge_log(raws, JOINS, active, guard, NOW_MS + HOUR_MS)
     assert len(verdict.alerts) == planted(RECORDS) > 4
     assert verdict.refused == {}
 

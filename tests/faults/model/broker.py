@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from streams.pipeline import Outgoing
 from tests.faults.model.world import START_MS
 from xiezhi.contracts.naming import ACTIVATION
 from xiezhi.log import RawRecord
+from xiezhi.partitioner import partition_of
 
 
 class Broker:
@@ -37,7 +37,7 @@ class Broker:
         return raw
 
     def partition_of(self, topic: str, key: bytes) -> int:
-        return 0 if topic == ACTIVATION else zlib.crc32(key) % self.partitions
+        return 0 if topic == ACTIVATION else partition_of(key, self.partitions)
 
     def read(self, topic: str, partition: int, start: int, end: int | None = None) -> Sequence[RawRecord]:
         return self.logs[topic, partition][start:end]

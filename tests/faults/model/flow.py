@@ -45,7 +45,7 @@ class World:
 
     @property
     def guard(self) -> Guard:
-        return Guard(self.decode, FUTURE_TOLERANCE_MS)
+        return Guard(self.decode, FUTURE_TOLERANCE_MS, dict.fromkeys(self.topics, PARTITIONS))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from tests.faults.model.broker import Broker, ClockDiedError, ClockLog, ClockPro
 from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
 from tests.faults.model.scenario import BROAD, FOLDED, HOT, MANY, Density, Scenario
 from tests.faults.model.workers import Core, Disk, Temper, Worker
-from tests.faults.model.world import CODEC, GUARD, JOINS, TOPICS
+from tests.faults.model.world import CODEC, JOINS, TOPICS, guard
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.settings import Settings
@@ -116,6 +116,7 @@ class Model:
         self.parts, self.faults = parts or Parts(), faults or Faults()
         self.scenario = Scenario.of(self.chance, densities)
         self.broker = Broker(self.scenario.partitions)
+        self._guard = guard(self.scenario.partitions)
         self.records, self.activations = deque(self.scenario.records), deque(self.scenario.activations)
         self.limbo: list[Limbo] = []
         self._busy: list[float] = []
@@ -341,7 +342,9 @@ class Model:
         parts = self.parts
 
         def router(_: str, __: int, store: KeyedStore) -> Core:
-            return parts.router_core(parts.router(JOINS, GUARD, store), FACTS, lambda: self.broker.now_ms)
+            return parts.router_core(
+                parts.router(JOINS, self._guard, store), FACTS, lambda: self.broker.now_ms
+            )
 
         def judge(_: str, partition: int, store: KeyedStore) -> Core:
             judge = parts.judge(self._judging, store)
@@ -373,7 +376,7 @@ class Model:
             active.pop(rule_id, None)
             if isinstance(activated, ActiveRule):
                 active[rule_id] = activated
-        return self.parts.oracle(records, JOINS, active, GUARD, self.broker.latest_tick_ms(FACTS))
+        return self.parts.oracle(records, JOINS, active, self._guard, self.broker.latest_tick_ms(FACTS))
 
 
 def _differences(what: str, held: Mapping[str, str], wanted: Mapping[str, object]) -> list[str]:

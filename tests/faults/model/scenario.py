@@ -29,6 +29,7 @@ from tests.faults.model.world import (
 )
 from xiezhi.contracts.bus import ACTIVATION
 from xiezhi.envelope import Envelope
+from xiezhi.partitioner import partition_of
 
 Fields = Mapping[str, Any]
 
@@ -122,6 +123,10 @@ class Scenario:
         for _ in range(chance.choice((0, 0, 1, 2))):
             records.insert(chance.randrange(len(records) + 1), _broken(chance, chance.choice(records)))
         partitions = chance.choice(density.partitions)
+        for _ in range(chance.choice((0, 1, 2)) if partitions > 1 else 0):
+            records.insert(
+                chance.randrange(len(records) + 1), _misplaced(chance, chance.choice(records), partitions)
+            )
         return cls(tuple(records), tuple(_activations(chance, density)), tuple(density.pool), partitions)
 
 
@@ -158,6 +163,13 @@ def _broken(chance: random.Random, one: Outgoing) -> Outgoing:
         fields = {"account": "a|b", "amount": 1, "items": ["x", ""]}
         return _outgoing(one.topic, subject, fields, 9, START_MS)
     return replace(newer, value=b"junk") if chance.random() < 0.5 else replace(newer, headers=[])
+
+
+def _misplaced(chance: random.Random, one: Outgoing, partitions: int) -> Outgoing:
+    """A newer version from a client with another partitioner: it counts as never published."""
+    fields = None if chance.random() < 0.5 else MAKERS[one.topic](chance)
+    newer = _outgoing(one.topic, one.key.decode(), fields, 8, START_MS)
+    return replace(newer, partition=(partition_of(one.key, partitions) + 1) % partitions)
 
 
 def _activations(chance: random.Random, density: Density) -> list[Outgoing]:

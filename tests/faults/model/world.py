@@ -36,7 +36,7 @@ from streams.kernel import (
 )
 from streams.records import Guard
 from xiezhi.codec import Codec
-from xiezhi.contracts.bus import ACTIVATION, BUS_CONTRACTS
+from xiezhi.contracts.bus import ACTIVATION, ALERT, BUS_CONTRACTS
 from xiezhi.contracts.naming import RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
@@ -374,7 +374,14 @@ class ToyCodec:
 
 
 CODEC = ToyCodec()
-GUARD = Guard(CODEC.decode, FUTURE_TOLERANCE_MS)
+
+
+def guard(partitions: int) -> Guard:
+    """Of a bus whose topics have so many partitions each."""
+    return Guard(CODEC.decode, FUTURE_TOLERANCE_MS, dict.fromkeys((*TOPICS, ALERT.topic), partitions))
+
+
+GUARD = guard(1)
 
 
 def record(

@@ -52,7 +52,7 @@ class Bench:
     log: list[RawRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        guard = Guard(CODEC.decode_as, future_tolerance_ms=0)
+        guard = Guard(CODEC.decode_as, 0, dict.fromkeys(_CONTRACTS, 1))
         self._router = Router(JOINS, guard, KeyedStore(MemoryBackend()))
         self.restart()
         self.read([self._append(ACTIVATION_KEY, b"A01", [(SEQUENCE_HEADER, b"0")])])

@@ -163,12 +163,12 @@ def test_a_relation_fits_its_contract_and_is_admitted_by_the_router_s_guard(code
     value = codec.decode_as(RELATION.topic, raw.value or b"")
     relation = Relation.model_validate(value)
     assert (relation.depth, relation.attributes) == (2, {"company": "c"})
-    admitted = Guard(codec.decode_as, 0).admit(raw)
+    admitted = Guard(codec.decode_as, 0, {}).admit(raw)
     assert (admitted.version, admitted.record_id) == (1 << 44 | 5, "f" * 32)
 
 
 def test_a_withdrawn_relation_is_a_null_value_of_a_greater_version(codec: Codec) -> None:
-    guard = Guard(codec.decode_as, 0)
+    guard = Guard(codec.decode_as, 0, {})
     said = guard.admit(on_the_log(codec, output(OutputKind.RELATION)))
     raw = on_the_log(codec, output(OutputKind.RELATION, "withdrawn", position=1 << 44 | 6))
     assert raw.value is None

@@ -10,12 +10,22 @@ import pytest
 
 from streams.kernel import Source, Statement
 from streams.records import EMPTY_DIGEST, TEXT_BYTES_MAX, Guard, Withdrawal, digest
-from tests.faults.model.world import ACCOUNT, FUTURE_TOLERANCE_MS, GUARD, ORDER, START_MS, order, record
+from tests.faults.model.world import (
+    ACCOUNT,
+    FUTURE_TOLERANCE_MS,
+    GUARD,
+    ORDER,
+    START_MS,
+    guard,
+    order,
+    record,
+)
 from xiezhi.contracts.bus import ALERT
+from xiezhi.contracts.naming import RELATION
 from xiezhi.errors import BadRecordError, RegistryUnavailableError, UnknownSchemaError
 from xiezhi.log import RawRecord
 
-GOOD = record(ORDER, "o1", order("a", 5), version=3, partition=1, offset=9, ingested_ms=START_MS + 7)
+GOOD = record(ORDER, "o1", order("a", 5), version=3, offset=9, ingested_ms=START_MS + 7)
 
 
 def _with_header(raw: RawRecord, name: str, value: bytes | None) -> RawRecord:
@@ -31,7 +41,7 @@ def test_a_record_becomes_a_statement_with_its_address_and_digest() -> None:
     admitted = GUARD.admit(GOOD)
     assert isinstance(admitted, Statement)
     assert (admitted.record_type, admitted.record_id, admitted.version) == (ORDER, "o1", 3)
-    assert admitted.source == Source(ORDER, 1, 9, START_MS + 7)
+    assert admitted.source == Source(ORDER, 0, 9, START_MS + 7)
     assert admitted.value["amount"] == 5
     assert admitted.digest == digest(GOOD.value or b"")
     assert admitted.rank == (3, START_MS, admitted.event_id, admitted.digest)
@@ -130,14 +140,41 @@ def test_a_withdrawal_is_held_to_key_and_time_like_any_record() -> None:
             GUARD.admit(broken)
 
 
+@pytest.mark.parametrize("value", [GOOD.value, None])
+def test_a_record_that_is_not_where_its_key_belongs_is_refused(value: bytes | None) -> None:
+    for partitions, place in ((1, 0), (2, 1), (3, 1)):
+        for partition in range(partitions):
+            raw = replace(GOOD, partition=partition, value=value)
+            if partition == place:
+                guard(partitions).admit(raw)
+                continue
+            with pytest.raises(BadRecordError) as caught:
+                guard(partitions).admit(raw)
+            assert caught.value.reason == "wrong_partition"
+            assert f"partition {place} of {partitions}" in caught.value.detail
+
+
+def test_a_relation_may_be_anywhere_since_it_stands_where_its_cause_does() -> None:
+    raw = replace(record(RELATION, "r1", None), partition=7)
+    assert isinstance(guard(2).admit(raw), Withdrawal)
+
+
+def test_a_record_that_breaks_more_than_its_place_is_named_after_its_key() -> None:
+    """Where it belongs is not known then."""
+    for key, reason in ((None, "null_key"), (b"o2", "wrong_key")):
+        with pytest.raises(BadRecordError) as caught:
+            guard(2).admit(replace(GOOD, partition=1, key=key))
+        assert caught.value.reason == reason
+
+
 def test_a_registry_that_cannot_be_reached_is_nobody_s_bad_record() -> None:
-    guard = Guard(_raising(RegistryUnavailableError("down")), 0)
+    guard = Guard(_raising(RegistryUnavailableError("down")), 0, {ORDER: 1})
     with pytest.raises(RegistryUnavailableError):
         guard.admit(GOOD)
 
 
 def test_a_schema_that_the_registry_denies_is_a_bad_record() -> None:
-    guard = Guard(_raising(UnknownSchemaError("404")), 0)
+    guard = Guard(_raising(UnknownSchemaError("404")), 0, {ORDER: 1})
     with pytest.raises(BadRecordError) as caught:
         guard.admit(GOOD)
     assert caught.value.reason == "unknown_schema"

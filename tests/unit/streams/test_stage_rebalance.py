@@ -24,7 +24,7 @@ class RevokedWhileLooking(Stage):
 
     def _look(self, topic: str, partition: int) -> _Log:
         self.revoke()
-        return _Log("cluster", 0, 0)
+        return _Log("cluster", 0, 0, 1)
 
 
 def judge_stage(folder: Path, kind: type[Stage] = Stage) -> Stage:
@@ -49,12 +49,12 @@ def test_a_partition_revoked_while_it_is_opened_is_not_kept(tmp_path: Path) -> N
     stage = judge_stage(tmp_path, RevokedWhileLooking)
     assert opened(stage).revoked
     assert stage.assigned(TOPIC) == []
-    stage._open_store(TOPIC, 0, _Log("cluster", 0, 0)).close()  # would raise if the store were still open
+    stage._open_store(TOPIC, 0, _Log("cluster", 0, 0, 1)).close()  # would raise if the store were still open
 
 
 def test_outputs_of_a_partition_that_was_revoked_are_not_read(tmp_path: Path) -> None:
     stage = judge_stage(tmp_path)
-    store = stage._open_store(TOPIC, 0, _Log("cluster", 0, 0))
+    store = stage._open_store(TOPIC, 0, _Log("cluster", 0, 0, 1))
     assigned = Assigned(TOPIC, 0, stage.open_core(TOPIC, 0, store), 0)
     stage._partitions[TOPIC, 0] = assigned
     stage.revoke()

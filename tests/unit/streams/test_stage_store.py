@@ -20,14 +20,14 @@ def stage(folder: Path, fingerprint: str = "selectors") -> Stage:
 
 
 def filled_up_to(folder: Path, offset: int) -> None:
-    store = stage(folder)._open_store(TOPIC, 0, _Log("cluster", 0, 100))
+    store = stage(folder)._open_store(TOPIC, 0, _Log("cluster", 0, 100, 1))
     store.commit(store.seal(offset))
     store.close()
 
 
 def test_the_same_log_is_read_on(tmp_path: Path) -> None:
     filled_up_to(tmp_path, 40)
-    store = stage(tmp_path)._open_store(TOPIC, 0, _Log("cluster", 40, 100))
+    store = stage(tmp_path)._open_store(TOPIC, 0, _Log("cluster", 40, 100, 1))
     assert store.next_offset == 40
     store.close()
 
@@ -35,9 +35,9 @@ def test_the_same_log_is_read_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fingerprint", "log", "why"),
     [
-        ("selectors", _Log("another cluster", 0, 100), "another Kafka cluster"),
-        ("other selectors", _Log("cluster", 40, 100), "other joins or selectors"),
-        ("selectors", _Log("cluster", 0, 39), "ahead of its topic"),
+        ("selectors", _Log("another cluster", 0, 100, 1), "another Kafka cluster"),
+        ("other selectors", _Log("cluster", 40, 100, 1), "other joins or selectors"),
+        ("selectors", _Log("cluster", 0, 39, 1), "ahead of its topic"),
     ],
 )
 def test_another_log_or_other_code_is_refused(tmp_path: Path, fingerprint: str, log: _Log, why: str) -> None:
