@@ -156,7 +156,7 @@ def _apply_rule(
         result.wake(finding.wake_at_ms, now_ms)
         if finding.outcome is not Outcome.HIT or finding.tier is Tier.T3:
             continue
-        settled_ms = _established_ms(finding) + settle_ms
+        settled_ms = finding.stands_since_ms + settle_ms
         if settle_ms and now_ms < settled_ms:
             result.wake(settled_ms, now_ms)
             continue
@@ -200,12 +200,6 @@ def _apply_derivation(
             result.outcomes.append((derivation.name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge"))
         else:
             result.proposals |= proposals
-
-
-def _established_ms(finding: Finding) -> int:
-    if finding.established_ms is not None:
-        return finding.established_ms
-    return max((evidence.source.ingested_ms for evidence in finding.evidence), default=0)
 
 
 def _alert(active: ActiveRule, join: Join, view: View | FoldView, finding: Finding) -> Proposal:

@@ -242,7 +242,8 @@ class Finding:
     alert id, so it must not contain anything that a correction of the same matter would change. `numbers` fill
     the card's explanation; keys ending in `_minor` are money in the currency of `numbers["currency"]`, `_ms` instants,
     `_on` days, `_permille` shares.
-    `established_ms` is the ingestion time from which the HIT stands, for settle times (default: newest evidence).
+    `established_ms` is the ingestion time from which the HIT stands, for settle times: it must not move when evidence
+    joins a HIT that stands (default: newest evidence, for rules whose evidence cannot grow).
     `wake_at_ms`: the answer may change at this instant without any new record.
     """
 
@@ -256,6 +257,13 @@ class Finding:
     office: str = ""  # OrganisationId of the unit whose superior or own office is responsible; "" if unknown
     established_ms: int | None = None
     wake_at_ms: int | None = None
+
+    @property
+    def stands_since_ms(self) -> int:
+        """Where a settle time begins."""
+        if self.established_ms is not None:
+            return self.established_ms
+        return max((evidence.source.ingested_ms for evidence in self.evidence), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from schemas import catalogue
 from streams.kernel import Derivation, Derived, Evidence, Finding, Input, Join, Statement, Value, View
 from streams.rules.days import day_of
 from streams.rules.findings import merged
+from streams.rules.standing import ESTABLISHED, ingested_ms, known_since_ms
 from streams.rules.tenders import PANEL_INTEREST
 
 
@@ -60,6 +61,7 @@ def _interest(
     seat: Statement, posts: Sequence[Statement], party: str, relation: str, *, kinship: Statement | None
 ) -> Derived:
     post = max(posts, key=lambda p: (p["valid_from"], p.record_id))
+    since = known_since_ms([seat, min(posts, key=ingested_ms), *([kinship] if kinship else [])])
     return Derived(
         kind=PANEL_INTEREST,
         identity=(seat.record_id, kinship.record_id if kinship else ""),
@@ -70,6 +72,7 @@ def _interest(
             "party": party,
             "relation": relation,
             "decided_ms": str(_decided_ms(seat)),
+            ESTABLISHED: str(since),  # any post made it so, and evidence is the last one
         },
         evidence=merged(
             [Evidence.of(seat, "person", "role", "decided_at", "recused")],

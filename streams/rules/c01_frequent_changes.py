@@ -2,35 +2,92 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from schemas import catalogue
 from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
 from streams.rules.days import DAY_MS
 from streams.rules.findings import clear, insufficient, merged, not_applicable
 from streams.rules.ledger import stated_value
+from streams.rules.standing import standing_since_ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """The parameters in force at the last amendment."""
+
+    excused: Sequence[str]  # grounds that need no order
+    changes_min: int
+    rises_min: int
+    window_days: int
+
+    @classmethod
+    def at(cls, parameters: Parameters, last: Statement) -> _Limits:
+        names = ("grounds_excused", "changes_min", "rises_min", "rise_window_days")
+        return cls(*(parameters.at(name, last["amended_at"], last.jurisdiction) for name in names))
 
 
 def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
     contracts = view.of(catalogue.CONTRACT.topic)
-    amendments = sorted(view.of(catalogue.AMENDMENT.topic), key=lambda a: (a["amended_at"], a.record_id))
+    amendments = sorted(view.of(catalogue.AMENDMENT.topic), key=_by_date)
     if not contracts:
         return [insufficient("contract_missing")]
     if contracts[-1]["status"] == "cancelled":
         return [not_applicable("contract_cancelled")]
     if not amendments:
         return [not_applicable("no_amendments")]
-    when = (amendments[-1]["amended_at"], amendments[-1].jurisdiction)
-    excused = parameters.at("grounds_excused", *when)
-    counted = [a for a in amendments if a["changes"] and not _is_excused(a, excused)]
-    if len(counted) >= parameters.at("changes_min", *when):
-        return [_frequent(view.key, contracts[-1], amendments, counted)]
-    rises = [a for a in _rises(contracts[-1], amendments) if not _is_excused(a, excused)]
-    window_days = parameters.at("rise_window_days", *when)
-    close = _close_together(rises, parameters.at("rises_min", *when), window_days)
-    if close:
-        return [_repeated_rises(view.key, contracts[-1], close, window_days)]
-    return [clear("few_changes")]
+    limits = _Limits.at(parameters, amendments[-1])
+    counted = [a for a in amendments if _counts(a, limits)]
+    if len(counted) >= limits.changes_min:
+        finding = _frequent(view.key, contracts[-1], amendments, counted)
+    elif close := _close_rises(contracts[-1], amendments, limits):
+        finding = _repeated_rises(view.key, contracts[-1], close, limits.window_days)
+    else:
+        return [clear("few_changes")]
+    return [replace(finding, established_ms=_standing_since_ms(contracts, amendments, limits))]
+
+
+def _standing_since_ms(
+    contracts: Sequence[Statement], amendments: Sequence[Statement], limits: _Limits
+) -> int | None:
+    """When, in the order of ingestion, the changes became too many for good.
+
+    Looks at all that is known after each amendment, O(n²), since one that comes late may take a rise from another.
+    """
+    signed: list[Statement] = []
+    known: list[Statement] = []
+    counted = 0
+
+    def too_many_with(entry: Statement) -> bool:
+        nonlocal counted
+        if entry.record_type == catalogue.CONTRACT.topic:
+            insort(signed, entry, key=lambda contract: (contract.occurred_ms, contract.record_id))
+        else:
+            insort(known, entry, key=_by_date)
+            counted += _counts(entry, limits)
+        if not signed or signed[-1]["status"] == "cancelled":
+            return False
+        return counted >= limits.changes_min or bool(_close_rises(signed[-1], known, limits))
+
+    return standing_since_ms((*contracts, *amendments), too_many_with)
+
+
+def _by_date(amendment: Statement) -> tuple[int, str]:
+    return (amendment["amended_at"], amendment.record_id)
+
+
+def _counts(amendment: Statement, limits: _Limits) -> bool:
+    return bool(amendment["changes"]) and not _is_excused(amendment, limits.excused)
+
+
+def _close_rises(
+    contract: Statement, amendments: Iterable[Statement], limits: _Limits
+) -> Sequence[Statement]:
+    """The last rises that are enough within the window; empty when there are none."""
+    rises = [a for a in _rises(contract, amendments) if not _is_excused(a, limits.excused)]
+    return _close_together(rises, limits.rises_min, limits.window_days)
 
 
 def _is_excused(amendment: Statement, grounds: Sequence[str]) -> bool:

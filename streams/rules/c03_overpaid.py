@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
 from streams.rules.findings import clear, merged
 from streams.rules.ledger import Ledger, open_ledger, signed_amount, stated_value
+from streams.rules.standing import standing_since_ms
 
 
 def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
@@ -54,20 +55,16 @@ def _exceeds(net: int, value: int | None, tolerance_permille: int) -> bool:
 def _standing_since_ms(ledger: Ledger, tolerance_permille: int) -> int:
     """When, in the order of ingestion, the excess began that has stayed: an amendment on its way may still end it."""
     rank = {id(a): place for place, a in enumerate((ledger.contract, *ledger.amendments))}
-    known, net, since = -1, 0, None
+    known, net = -1, 0
     value: int | None = None
-    for entry in sorted((ledger.contract, *ledger.amendments, *ledger.payments), key=_by_ingestion):
+
+    def exceeds_with(entry: Statement) -> bool:
+        nonlocal known, net, value
         if id(entry) not in rank:
             net += signed_amount(entry)
         elif rank[id(entry)] > known:
             known, value = rank[id(entry)], stated_value(entry)
-        if not _exceeds(net, value, tolerance_permille):
-            since = None
-        elif since is None:
-            since = entry.source.ingested_ms
+        return _exceeds(net, value, tolerance_permille)
+
+    since = standing_since_ms((ledger.contract, *ledger.amendments, *ledger.payments), exceeds_with)
     return max(since or 0, ledger.contract.source.ingested_ms)
-
-
-def _by_ingestion(statement: Statement) -> tuple[int, str, int, int]:
-    source = statement.source
-    return (source.ingested_ms, source.topic, source.partition, source.offset)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemas import catalogue
 from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
 from streams.rules.findings import clear, insufficient, merged, not_applicable
+from streams.rules.standing import ingested_ms
 
 _COUNTY_DIGITS = 6
 
@@ -24,6 +25,14 @@ class _Load:
     @property
     def projects(self) -> int:
         return len({one["project_id"] for one in self.assignments})
+
+    def known_ms(self, projects_min: int) -> int:
+        """From which ingestion on it is known to be as heavy as that, and to be carried in office."""
+        first: dict[str, int] = {}
+        for one in sorted(self.assignments, key=ingested_ms):
+            first.setdefault(one["project_id"], ingested_ms(one))
+        enough_ms = list(first.values())[projects_min - 1]
+        return max(enough_ms, min(map(ingested_ms, self.posts)))
 
 
 def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
@@ -42,7 +51,8 @@ def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Findin
     if not serving:
         return [clear("not_serving_then")]
     heaviest = min(serving, key=lambda load: (-load.projects, load.day, load.county))
-    return [_hit(view.key, heaviest, projects_min)]
+    since_ms = min(load.known_ms(projects_min) for load in serving)
+    return [_hit(view.key, heaviest, projects_min, since_ms)]
 
 
 def _loads(responsible: Sequence[Statement], posts: Sequence[Statement]) -> list[_Load]:
@@ -67,7 +77,7 @@ def _runs_on(record: Statement, day: int) -> bool:
     return record["valid_from"] <= day and (record["valid_to"] is None or day < record["valid_to"])
 
 
-def _hit(person: str, load: _Load, projects_min: int) -> Finding:
+def _hit(person: str, load: _Load, projects_min: int, since_ms: int) -> Finding:
     newest = max(load.assignments, key=lambda a: (a["valid_from"], a.record_id))
     post = max(load.posts, key=lambda p: (p["valid_from"], p.record_id))
     return Finding(
@@ -87,4 +97,5 @@ def _hit(person: str, load: _Load, projects_min: int) -> Finding:
         },
         jurisdiction=newest.jurisdiction,
         office=post["unit_id"],
+        established_ms=since_ms,
     )

@@ -11,6 +11,7 @@ from itertools import combinations
 
 from streams.kernel import Evidence, Finding, Outcome, Parameters, Statement, View
 from streams.rules.findings import clear, evidence_of, insufficient, merged, not_applicable
+from streams.rules.standing import known_since_ms
 from streams.rules.tenders import (
     Controller,
     bid_date_ms,
@@ -19,6 +20,7 @@ from streams.rules.tenders import (
     controllers,
     is_cancelled,
     standing_bids,
+    uncancelled_since_ms,
 )
 
 #: More linked pairs than this in one procedure say something about the register, not about the bidders.
@@ -41,6 +43,10 @@ class _Link:
     def pair(self) -> Pair:
         one, other = sorted((self.first["bidder_id"], self.second["bidder_id"]))
         return (one, other)
+
+    @property
+    def known_ms(self) -> int:
+        return known_since_ms([self.first, self.second, *(one.relation for one in self.behind)])
 
 
 def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
@@ -132,6 +138,7 @@ def _hit(view: View, pair: Pair, links: Sequence[_Link]) -> Finding:
         numbers=numbers,
         jurisdiction=newest.jurisdiction,
         office=buyer_of(view),
+        established_ms=max(uncancelled_since_ms(view), min(link.known_ms for link in links)),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from schemas import catalogue
 from streams.kernel import Finding, Outcome, Parameters, Statement, View
 from streams.rules.findings import clear, evidence_of, insufficient, merged, not_applicable
+from streams.rules.standing import known_since_ms
 from streams.rules.tenders import (
     PANEL_INTEREST,
     Controller,
@@ -20,6 +21,7 @@ from streams.rules.tenders import (
     controllers,
     is_cancelled,
     standing_bids,
+    uncancelled_since_ms,
 )
 
 
@@ -33,6 +35,10 @@ class _Interest:
     @property
     def subject(self) -> tuple[str, str]:
         return (self.controller.bidder_id, self.member["attributes"]["official"])
+
+    @property
+    def known_ms(self) -> int:
+        return known_since_ms([self.member, self.controller.relation])
 
 
 def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Finding]:
@@ -94,6 +100,7 @@ def _hit(view: View, bidder_id: str, official: str, interests: Sequence[_Interes
         },
         jurisdiction=told.member["jurisdiction"],
         office=buyer_of(view),
+        established_ms=max(uncancelled_since_ms(view), min(i.known_ms for i in interests)),
     )
 
 

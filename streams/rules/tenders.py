@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemas import catalogue
 from streams.kernel import Statement, View
 from streams.rules.days import Interval
+from streams.rules.standing import standing_since_ms
 
 BIDDER_CONTROLLER = "bidder_controller"
 PANEL_INTEREST = "panel_interest"
@@ -15,13 +16,29 @@ PANEL_INTEREST = "panel_interest"
 
 def latest_notice(view: View) -> Statement | None:
     """The notice that speaks for the procedure: of several the one published last."""
-    notices = view.of(catalogue.NOTICE.topic)
-    return max(notices, key=lambda n: (n["published_at"] or n.occurred_ms, n.record_id), default=None)
+    return max(view.of(catalogue.NOTICE.topic), key=_published, default=None)
+
+
+def _published(notice: Statement) -> tuple[int, str]:
+    return (notice["published_at"] or notice.occurred_ms, notice.record_id)
 
 
 def is_cancelled(view: View) -> bool:
     notice = latest_notice(view)
     return notice is not None and notice["status"] == "cancelled"
+
+
+def uncancelled_since_ms(view: View) -> int:
+    """From which ingestion on no notice that speaks for the procedure cancels it; 0 when none ever did."""
+    speaking: Statement | None = None
+
+    def is_open_with(notice: Statement) -> bool:
+        nonlocal speaking
+        if speaking is None or _published(notice) > _published(speaking):
+            speaking = notice
+        return bool(speaking["status"] != "cancelled")
+
+    return standing_since_ms(view.of(catalogue.NOTICE.topic), is_open_with, at_first=0) or 0
 
 
 def buyer_of(view: View) -> str:

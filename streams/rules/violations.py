@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from streams.kernel import Derived, Finding, View
+from streams.rules.standing import ESTABLISHED
 
 KIND = "violation"
 
@@ -31,6 +32,7 @@ def _violation(rule_id: str, finding: Finding) -> Derived:
             "unit_id": finding.office,
             "violation": rule_id,
             "occurred_ms": str(finding.numbers["occurred_ms"]),
+            ESTABLISHED: str(finding.stands_since_ms),
             **subject,
         },
         evidence=finding.evidence,

@@ -100,6 +100,7 @@ def test_a_violation_of_a_procedure_counts_too() -> None:
         "unit_id": BUYER,
         "violation": "P01",
         "occurred_ms": str(instant("2026-03-01")),
+        "established_ms": str(instant("2026-03-01 10:00")),
         "procedure_id": "P-1",
     }
     assert len(alerts(records, "A02")) == 1
