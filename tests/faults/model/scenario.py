@@ -99,6 +99,21 @@ MANY = Density(
 )
 
 
+def _awaited_order(chance: random.Random) -> Fields:
+    """One whose receipt must come, and never does: what is said about it changes with every version and many ticks."""
+    return {"account": None, "amount": chance.choice(AMOUNTS), "items": ITEMS[:1]}
+
+
+#: Few records of which time alone decides: what stands at a position depends on where in the log ticks are.
+AWAITED = Density(
+    {ORDER: 3},
+    versions=(4, 6, 8),
+    partitions=(1,),
+    makers={**MAKERS, ORDER: _awaited_order},
+    activations=(0,),
+)
+
+
 #: One or two keys of a fold with many records that come, change and go, so that its blocks split and are freed.
 FOLDED = Density({PAYMENT: 12}, versions=(1, 2, 4, 6))
 

@@ -77,21 +77,12 @@ class TalkativeJudge(Judge):
     def _must_wait(self, last_said: int) -> bool:
         return False
 
-    def _position(self, join_name: str, key: _Key, last_said: int) -> int:
-        return max(key.position, self._bearing.get(join_name, -1), 0)
-
 
 class ShortSightedJudge(Judge):
     """Knows only those ticks to bear on a key at which it judged it itself."""
 
     def _position(self, join_name: str, key: _Key, last_said: int) -> int:
         return max(key.position, self._bearing.get(join_name, -1))
-
-    def _evaluate(self, view: str) -> list[Output]:
-        join_name, key = view.partition("|")[0], self._key(view)
-        last_said = max((said.position for said in key.said.values()), default=-1)
-        outputs = super()._evaluate(view)
-        return outputs if self._position(join_name, key, last_said) >= last_said else []
 
 
 class HastyJudge(Judge):

@@ -442,6 +442,21 @@ def test_what_was_said_at_a_tick_counts_as_read_by_a_judge_that_only_restored_it
     assert (withdrawn.id, withdrawn.state) == (phantom.id, "withdrawn")
 
 
+def test_what_a_judge_says_after_a_restore_has_the_position_that_it_had_before(log: FactLog) -> None:
+    """A tick made two alerts due, and the log has only one of them."""
+    log.activate_all()
+    log.file(ORDER, "o1", order(None, 1, "x"))
+    log.file(ORDER, "o2", order(None, 1, "x"))
+    log.tick(DEADLINE_MS)
+    first = Desk()
+    arrived, lost = first.read(log.records)
+    fresh = Desk()
+    fresh.restore(log.records)
+    fresh.judge.adopt(*said_by(arrived))
+    again = only(fresh.judge.evaluate())
+    assert (again.id, again.said.position, again.digest) == (lost.id, at(log.last()), lost.digest)
+
+
 # -- restoring ---------------------------------------------------------------------------------------------------
 
 
