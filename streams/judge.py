@@ -309,8 +309,10 @@ class Judge:
         for join in self._joins_of(rule_id):
             self._bearing[join.name] = max(position, self._bearing.get(join.name, -1))
 
-    def _joins_of(self, rule_id: str) -> list[Join]:
-        return [join for join in self._judging.joins if any(rule.id == rule_id for rule in join.rules)]
+    def _joins_of(self, rule_id: str) -> Sequence[Join]:
+        """Where a rule looks; all joins when its code is not here, since any may hold what it has said."""
+        own = [join for join in self._judging.joins if any(rule.id == rule_id for rule in join.rules)]
+        return own or self._judging.joins
 
     # -- what was said -------------------------------------------------------------------------------------------
 
@@ -421,7 +423,8 @@ class Judge:
 
     def _withdraw(self, view: str, key: _Key, position: int, result: Evaluation) -> Iterable[Output]:
         for output_id, known in list(key.said.items()):
-            if known.stands and output_id not in result.proposals and known.owner not in result.failed:
+            held = known.owner in result.failed or known.owner in self._elsewhere
+            if known.stands and output_id not in result.proposals and not held:
                 at = self._beyond(known, position)
                 if at is None:
                     continue

@@ -16,7 +16,7 @@ from typing import Any
 
 from streams.activations import activation_hash
 from streams.cards import Card
-from streams.evaluation import ActiveRule
+from streams.evaluation import ActiveRule, Elsewhere
 from streams.kernel import (
     Aggregate,
     Derivation,
@@ -361,14 +361,18 @@ class ToyCodec:
             raise BadRecordError("undecodable_avro", "not JSON") from error
         return value
 
-    def activator(self, rules: Mapping[str, Rule] = RULES) -> Callable[[bytes], ActiveRule | str]:
+    def activator(self, rules: Mapping[str, Rule] = RULES) -> Callable[[bytes], ActiveRule | Elsewhere | str]:
         """What an activation says about which of `rules`, without asking for the hash of a toy's code."""
 
         @cache
-        def activate(data: bytes) -> ActiveRule | str:
+        def activate(data: bytes) -> ActiveRule | Elsewhere | str:
             value = self._codec.decode_as(ACTIVATION.topic, data)
-            one = _active(Card.from_json(value["card"]), rules)
-            return one if value["enabled"] else str(value["rule_id"])
+            rule_id = str(value["rule_id"])
+            if not value["enabled"]:
+                return rule_id
+            if rule_id not in rules:
+                return Elsewhere(rule_id)
+            return _active(Card.from_json(value["card"]), rules)
 
         return activate
 

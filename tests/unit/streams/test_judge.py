@@ -15,6 +15,7 @@ from streams.kernel import Finding, Input, Join, Parameters, Rule, View
 from tests.faults.model.desk import GENERATION, ROUTED_MS, Desk, FactLog, said_by, states
 from tests.faults.model.world import (
     ACCOUNT,
+    JOINS,
     ORDER,
     RECEIPT,
     RECEIPT_WAIT_MS,
@@ -311,6 +312,19 @@ def test_facts_before_an_activation_in_one_batch_are_judged_without_it(desk: Des
         log.activate(card("SUM", limit=200), 1),
     ]
     assert [one.state for one in desk.read(batch)] == ["raised", "withdrawn"]
+
+
+def test_alerts_of_a_rule_whose_code_is_gone_are_held_and_taken_back_when_it_is_switched_off(
+    desk: Desk, log: FactLog
+) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    without = tuple(
+        replace(join, rules=tuple(rule for rule in join.rules if rule.id != "SUM")) for join in JOINS
+    )
+    newer = desk.restarted(joins=without)
+    assert newer.read(log.file(ORDER, "o2", order("a", 1))) == []
+    taken_back = only(newer.read([log.activate(card("SUM"), 9, enabled=False)]))
+    assert (taken_back.said.owner, taken_back.state) == ("SUM", "withdrawn")
 
 
 # -- the memory of what was said ---------------------------------------------------------------------------------
