@@ -29,7 +29,7 @@ from streams.router import Router, selectors_fingerprint
 from streams.stage import Assigned, Stage, now_ms
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
-from xiezhi.errors import XiezhiError
+from xiezhi.errors import StoreError, XiezhiError
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, read_settings
@@ -206,7 +206,13 @@ def _by_partition(messages: list[Any]) -> dict[int, list[RawRecord]]:
 def _app(name: str, settings: Settings) -> Any:
     """A Faust application without web server, tables or leader: only groups, fetching and life cycle."""
     folder = Path(settings.data_dir) / name / settings.worker
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create {folder}: {error.strerror}; free some space there and let this user write, or set "
+            "XIEZHI_DATA_DIR"
+        ) from error
     brokers = ";".join(f"xiezhi://{host}" for host in settings.bootstrap_servers.split(","))
     return faust.App(
         f"xiezhi-{name}",

@@ -233,8 +233,11 @@ class Stage:
 
     def fail(self, error: BaseException) -> NoReturn:
         """End the process at once: nothing more is acknowledged, the supervisor decides about a restart."""
+        expected = isinstance(error, XiezhiError)  # then its sentence says all there is to know
         code = error.exit_code if isinstance(error, XiezhiError) else EXIT_UNEXPECTED
-        logger.critical("%s stops with exit code %s: %s", self.name, code, error, exc_info=error)
+        logger.critical(
+            "%s stops with exit code %s: %s", self.name, code, error, exc_info=None if expected else error
+        )
         logging.shutdown()
         os._exit(code)
 

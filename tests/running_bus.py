@@ -24,7 +24,7 @@ from xiezhi.dead_letter_log import DeadRecord, Letter, Wanted, dead_records, rea
 from xiezhi.lag import Lags
 from xiezhi.local.services import environment
 from xiezhi.local.stack import LocalStack
-from xiezhi.local.supervisor import Supervised
+from xiezhi.local.supervisor import DEFAULT, RestartPolicy, Supervised
 from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
@@ -38,10 +38,10 @@ COMMAND_TIMEOUT_S = 120.0
 
 
 @contextmanager
-def running_bus(home: Path, **changes: Any) -> Iterator[RunningBus]:
-    """A bus below `home`; `changes` are settings of its services."""
+def running_bus(home: Path, *, restarts: RestartPolicy = DEFAULT, **changes: Any) -> Iterator[RunningBus]:
+    """A bus below `home`; `changes` are settings of its services, `restarts` how long one that ended stays down."""
     said: list[str] = []
-    with LocalStack(stack_settings(home), say=said.append) as stack:
+    with LocalStack(stack_settings(home), say=said.append, restarts=restarts) as stack:
         settings = stack.settings(**{"tick_interval_s": 2.0, "session_timeout_s": 6.0, **changes})
         for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK), ("audit", "init")):
             stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), settings, ROOT)

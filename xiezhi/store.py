@@ -28,6 +28,16 @@ BLOCK_CACHE_BYTES = 64 * 2**20
 #: Memory a store may hold in unflushed writes; a router opens one store per input partition.
 WRITE_BUFFER_BYTES = 8 * 2**20
 
+_MAKE_ROOM = "free some space there: nothing is lost, the stage goes on by itself"
+#: By a part of what RocksDB says: what to do. Nothing is lost in any case, since the log restores the store.
+_REMEDIES = {
+    "No space left": _MAKE_ROOM,
+    "quota exceeded": _MAKE_ROOM,
+    "lock": "another worker uses it; give this one a folder of its own (XIEZHI_WORKER)",
+    "Permission denied": "let this user write there",
+    "Corruption": "stop the stage and delete the folder; it is filled again from the log",
+}
+
 _block_cache: Cache | None = None
 
 
@@ -93,10 +103,8 @@ class RocksBackend:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(folder), options=_options(), access_type=AccessType.read_write())
         except Exception as error:
-            raise StoreError(
-                f"cannot open the store at {folder}: {error}; is another worker using it?"
-            ) from error
-        self._sync = WriteOptions()
+            raise StoreError(f"cannot open the store at {folder}: {error}; {_remedy(error)}") from error
+        self._folder, self._sync = folder, WriteOptions()
 
     def get(self, key: bytes) -> bytes | None:
         row: bytes | None = self._db.get(key)
@@ -118,13 +126,19 @@ class RocksBackend:
         try:
             self._db.write(batch, self._sync)
         except Exception as error:
-            raise StoreError(f"cannot write to the store: {error}; free disk space, then restart") from error
+            raise StoreError(
+                f"cannot write to the store at {self._folder}: {error}; {_remedy(error)}"
+            ) from error
 
     def close(self) -> None:
         with contextlib.suppress(
             Exception
         ):  # closing twice, or after a failed write, must not hide the first error
             self._db.close()
+
+
+def _remedy(error: Exception) -> str:
+    return next((advice for sign, advice in _REMEDIES.items() if sign in str(error)), "see the cause above")
 
 
 def _options() -> Options:

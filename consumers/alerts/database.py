@@ -21,8 +21,10 @@ from xiezhi.settings import Settings
 #: How long a writer waits for another one before it gives up. A batch takes milliseconds.
 BUSY_WAIT_MS = 10_000
 
+_MAKE_ROOM = "free some space there: nothing is lost, services go on by themselves"
 _REMEDIES = {
-    "disk is full": "free some space, then start again: nothing is lost",
+    "disk is full": _MAKE_ROOM,
+    "disk I/O error": _MAKE_ROOM,
     "database is locked": "another program holds the database; close it, then start again",
     "readonly database": "make the file and its folder writable for this user",
     "unable to open": "make sure that the folder exists and is writable for this user",

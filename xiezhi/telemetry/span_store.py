@@ -77,8 +77,13 @@ class SpanStore(SpanExporter):
 
     def _append(self, line: bytes) -> None:
         file = self._segment(len(line))
-        if self._write(file, line) != len(line):
-            raise OSError("the disk took half a line")
+        while taken := self._write(
+            file, line
+        ):  # a full disk takes what fits first, and says why the next time
+            line = line[taken:]
+            if not line:
+                return
+        raise OSError("the disk took half a line")
 
     def _segment(self, room: int) -> int:
         """The segment to write to. One that another process deleted to make room would swallow what is written."""
@@ -111,7 +116,12 @@ class SpanStore(SpanExporter):
         self.dropped += spans
         if time.monotonic() - self._complained_at >= _COMPLAIN_EVERY_S:
             self._complained_at = time.monotonic()
-            logger.warning("%d spans dropped so far: %s", self.dropped, error.strerror or error)
+            logger.warning(
+                "%d spans dropped so far: %s: %s; free some space there; nothing but traces is missing",
+                self.dropped,
+                self._folder,
+                error.strerror or error,
+            )
 
 
 def segments(folder: Path) -> list[Path]:

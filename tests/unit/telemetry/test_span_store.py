@@ -110,7 +110,8 @@ def test_a_full_disk_drops_spans_and_stops_nothing(tmp_path: Path, caplog: pytes
     assert export(store, *SPANS) is SpanExportResult.FAILURE
     assert store.dropped == 2 * len(SPANS)
     assert [record.getMessage() for record in caplog.records] == [
-        "7 spans dropped so far: No space left on device"
+        f"7 spans dropped so far: {tmp_path}: No space left on device; free some space there; nothing but traces "
+        "is missing"
     ]
     full = False
     assert export(store, ALERT) is SpanExportResult.SUCCESS
