@@ -53,8 +53,8 @@ monitoring: ## Alert rules over synthetic series, by promtool of a Prometheus: m
 	@command -v $(PROMTOOL) >/dev/null || { echo "$(PROMTOOL) is not here; it comes with Prometheus (Debian: apt install prometheus)"; exit 1; }
 	$(PROMTOOL) check config deploy/monitoring/prometheus.yaml
 	$(PROMTOOL) test rules deploy/monitoring/rules.test.yaml
-test-fuzz: $(READY) ## Hostile bytes to every reader, for two or three minutes
-	$(BIN)/python -m tests.fuzz --seconds 50
+test-fuzz: $(READY) ## Hostile bytes to every reader, for less than a minute
+	$(BIN)/python -m tests.fuzz --seconds 40
 fuzz: $(READY) ## The same for hours: make fuzz SECONDS=3600 TARGET=avro SEED=1
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0) $(if $(TARGET),--target $(TARGET))
 lint: $(READY) ## ruff: style and banned calls

@@ -1,23 +1,27 @@
-"""The process in which one target meets inputs: `python -m tests.fuzz.child TARGET SECONDS SEED ENGINE CURRENT`.
+"""The process in which one target meets inputs; forked from a warm parent (`tests/fuzz/warm.py`), it may die of them.
 
 Before an input is tried it stands in the file CURRENT, so that the parent has it if this process dies of it. Ends with
-0 when the time is up, with FOUND and the input in CURRENT when one did what none may do. Address space is limited.
+0 when the time is up, with FOUND when an input did what none may do: what it did is then in the file SAID, the input in
+CURRENT. Address space is limited.
 """
 
 from __future__ import annotations
 
 import importlib
 import mmap
+import os
 import resource
 import signal
 import sys
 import time
 import tracemalloc
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
+from typing import NoReturn
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-
-from tests.fuzz.inputs import BYTES_MAX, inputs
+from tests.fuzz.catalogue import target_of
+from tests.fuzz.inputs import BYTES_MAX, mutilated
 from tests.fuzz.probe import FindingError, probe
 from tests.fuzz.targets import Target
 
@@ -26,7 +30,18 @@ FOUND = 3
 HANG_S = 30.0
 #: Beyond this an allocation fails: far more than the bounds of a probe, far less than a machine has.
 ADDRESS_SPACE_BYTES = 4 * 1024**3
-_EXAMPLES = 300
+#: How long a finding is made smaller, which nobody needs for ever.
+SHRINK_S = 5.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One target for so many seconds. Another seed tries other inputs."""
+
+    target: str
+    seconds: float
+    seed: int = 0
+    engine: str = "mutation"
 
 
 class Current:
@@ -53,99 +68,71 @@ class Current:
         return int.from_bytes(raw[:8]), raw[16 : 16 + int.from_bytes(raw[8:16])]
 
 
-class EnoughError(BaseException):
-    """Passes through Hypothesis at once: making a slow input small would try it again a hundred times."""
-
-    def __init__(self, finding: FindingError) -> None:
-        self.finding = finding
-        super().__init__(str(finding))
-
-
-def explore(target: Target, current: Current, seconds: float, first_seed: int) -> FindingError | None:
-    """Rounds of Hypothesis with one seed each until the time is up or something is found; that is made small."""
-    deadline, number = time.monotonic() + seconds, first_seed * 1_000_003
+def explore(run: Run, target: Target, current: Current) -> FindingError | None:
+    """Try inputs until the time is up or one is found out; that one is made small."""
+    deadline, chance = time.monotonic() + run.seconds, Random(f"{run.target}/{run.seed}")
     while time.monotonic() < deadline:
-        number += 1
-
-        @seed(number)
-        @settings(
-            max_examples=_EXAMPLES,
-            deadline=None,
-            database=None,
-            derandomize=False,
-            phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        )
-        @given(inputs(target.seeds))
-        def one(data: bytes) -> None:
-            if time.monotonic() > deadline + HANG_S:
-                return  # no endless shrinking either
-            attempt(target, current, data)
-
+        data = mutilated(chance, target.seeds)
         try:
-            one()
-        except FindingError as error:
-            return error
-        except EnoughError as error:
-            return error.finding
+            attempt(target, current, data)
+        except FindingError as found:
+            return found if found.slow else shrink(target, current, data, found)
     return None
 
 
-def attempt(target: Target, current: Current, data: bytes) -> None:
+def shrink(target: Target, current: Current, data: bytes, found: FindingError) -> FindingError:
+    """Leave out ever smaller parts while the same kind of thing is found. Leaves the smallest input in `current`."""
+    deadline, length = time.monotonic() + SHRINK_S, len(data) // 2
+    while length and time.monotonic() < deadline:
+        start = 0
+        while start < len(data) and time.monotonic() < deadline:
+            shorter = data[:start] + data[start + length :]
+            try:
+                attempt(target, current, shorter)
+            except FindingError as again:
+                if again.kind == found.kind:
+                    data, found = shorter, again
+                    continue
+            start += length
+        length //= 2
     current.put(data)
-    signal.setitimer(
-        signal.ITIMER_PROF, HANG_S
-    )  # without a handler its signal ends the process, also inside C code
-    try:
-        probe(target, data)
-    except FindingError as error:
-        if error.slow:
-            raise EnoughError(error) from error
-        raise
+    return found
 
 
-def follow_coverage(target: Target, current: Current, seconds: float, first_seed: int) -> FindingError | None:
-    """The same with atheris, which ends the process by itself; a finding is written to CURRENT before."""
+def attempt(target: Target, current: Current, data: bytes) -> None:
+    """Raises FindingError. A hang ends the process: the timer's signal has no handler, so it does so inside C code."""
+    current.put(data)
+    signal.setitimer(signal.ITIMER_PROF, HANG_S)
+    probe(target, data)
+
+
+def follow_coverage(run: Run, target: Target, current: Current) -> FindingError | None:
+    """The same with atheris, which ends the process by itself: what is found it reports as a crash."""
     atheris = importlib.import_module("atheris")  # not among our requirements
-
-    def one(data: bytes) -> None:
-        try:
-            attempt(target, current, data)
-        except (FindingError, EnoughError) as error:
-            sys.stdout.write(f"{error}\n")
-            sys.stdout.flush()
-            sys.exit(FOUND)
-
     arguments = [
         sys.argv[0],
-        f"-max_total_time={int(seconds)}",
-        f"-seed={first_seed + 1}",
+        f"-max_total_time={int(run.seconds)}",
+        f"-seed={run.seed + 1}",
         f"-max_len={BYTES_MAX}",
     ]
     atheris.instrument_all()
-    atheris.Setup(arguments, one)
+    atheris.Setup(arguments, lambda data: attempt(target, current, data))
     atheris.Fuzz()
     return None
 
 
-def main() -> int:
-    from tests.fuzz.catalogue import target_of
-
-    name, seconds, first_seed, engine, file = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    target, current = target_of(name), Current(Path(file))
-    tracemalloc.start()
-    for data in target.seeds:  # what honest bytes load once is nobody's finding
-        target.read(data)
-    run = follow_coverage if engine == "atheris" else explore
-    found = run(target, current, float(seconds), int(first_seed))
-    if found is None:
-        return 0
-    sys.stdout.write(f"{found}\n")
-    return FOUND
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def live(run: Run, current_file: Path, said_file: Path) -> NoReturn:
+    """The whole life of a forked process. Never returns to what the parent was doing."""
+    code = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        target, current = target_of(run.target), Current(current_file)
+        tracemalloc.start()
+        search = follow_coverage if run.engine == "atheris" else explore
+        found = search(run, target, current)
+        if found is not None:
+            said_file.write_text(str(found), "utf-8", "replace")
+        code = 0 if found is None else FOUND
+    finally:
+        os._exit(code)

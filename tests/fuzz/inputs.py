@@ -1,10 +1,9 @@
-"""Inputs as Hypothesis strategies: honest bytes mutilated in a few places, with what parsers are known to choke on."""
+"""Honest bytes mutilated in a few places, with what parsers are known to choke on. The same for the same chance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from hypothesis import strategies as st
+from random import Random
 
 from tests.fuzz.targets import HEADER, PART
 
@@ -72,32 +71,33 @@ HOSTILE = (
     b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n",
 )
 _EDITS_MAX = 5
-_TIMES = (1, 2, 3, 50, 1_000)
+_LENGTHS = (0, 0, 1, 1, 2, 5, 8, 40, 10_000)
+_TIMES = (1, 2, 2, 3, 3, 8, 50, 1_000)
+_STRANGE_BYTES_MAX = 300
 BYTES_MAX = 64 * 1024
 
 
-@st.composite
-def inputs(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
+def mutilated(chance: Random, seeds: Sequence[bytes]) -> bytes:
     """At most BYTES_MAX bytes; one in ten owes nothing to a seed."""
-    if draw(st.integers(0, 9)) == 9:
-        return draw(st.binary(max_size=300))
-    data = draw(st.sampled_from(seeds))
-    for _ in range(draw(st.integers(0, _EDITS_MAX))):
-        data = _edited(draw, data)
+    if chance.randrange(10) == 9:
+        return chance.randbytes(chance.randrange(_STRANGE_BYTES_MAX))
+    data = chance.choice(seeds)
+    for _ in range(chance.randint(0, _EDITS_MAX)):
+        data = _edited(chance, data)
     return data[:BYTES_MAX]
 
 
-def _edited(draw: st.DrawFn, data: bytes) -> bytes:
+def _edited(chance: Random, data: bytes) -> bytes:
     """A span replaced: by nothing, by other bytes, by something hostile, or by itself many times."""
-    start = draw(st.integers(0, len(data)))
-    end = min(len(data), start + draw(st.sampled_from((0, 0, 1, 1, 2, 5, 8, 40, 10_000))))
-    kind = draw(st.integers(0, 4))
+    start = chance.randint(0, len(data))
+    end = min(len(data), start + chance.choice(_LENGTHS))
+    kind = chance.randrange(5)
     if kind == 0:
         middle = b""
     elif kind == 1:
-        middle = draw(st.binary(min_size=1, max_size=8))
+        middle = chance.randbytes(chance.randint(1, 8))
     elif kind == 2:
-        middle = data[start:end] * min(draw(st.sampled_from(_TIMES)), 1 + BYTES_MAX // max(1, end - start))
+        middle = data[start:end] * min(chance.choice(_TIMES), 1 + BYTES_MAX // max(1, end - start))
     else:
-        middle = draw(st.sampled_from(HOSTILE))
+        middle = chance.choice(HOSTILE)
     return data[:start] + middle + data[end:]

@@ -21,6 +21,7 @@ MEMORY_BYTES_MAX, MEMORY_PER_BYTE = 8 * 1024 * 1024, 1_000
 class FindingError(AssertionError):
     """What an input did that none may do."""
 
+    kind: str  # the same for inputs that do the same
     what: str
     slow: bool = False
 
@@ -38,10 +39,10 @@ def probe(target: Target, data: bytes) -> None:
     except target.errors:
         pass
     except Exception as error:
-        raise FindingError(f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise FindingError(type(error).__name__, f"{type(error).__name__}: {str(error)[:200]}") from error
     spent_s = time.process_time() - began
     taken = tracemalloc.get_traced_memory()[1] - before
     if spent_s > CPU_S_MAX + CPU_S_PER_MB * len(data) / 1e6:
-        raise FindingError(f"{spent_s:.1f} s for {len(data)} bytes", slow=True)
+        raise FindingError("time", f"{spent_s:.1f} s for {len(data)} bytes", slow=True)
     if taken > MEMORY_BYTES_MAX + MEMORY_PER_BYTE * len(data):
-        raise FindingError(f"{taken / 1e6:.0f} MB for {len(data)} bytes")
+        raise FindingError("memory", f"{taken / 1e6:.0f} MB for {len(data)} bytes")

@@ -1,30 +1,22 @@
-"""Starts a target's process, keeps time, and keeps what was found in the corpus."""
+"""Asks a warm process to explore targets, and keeps what was found in the corpus."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.fuzz.child import FOUND, HANG_S, Current
+from tests.fuzz.child import FOUND, HANG_S, Current, Run
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
-_START_S = 120.0
-
-
-@dataclass(frozen=True)
-class Run:
-    """One target for so many seconds."""
-
-    target: str
-    seconds: float
-    seed: int = 0
-    engine: str = "hypothesis"
 
 
 @dataclass(frozen=True)
@@ -35,34 +27,51 @@ class Outcome:
     found: str
 
 
-def run_target(run: Run, corpus: Path = CORPUS) -> Outcome:
-    """Blocks until the process has ended; what it found is in `corpus` when this returns."""
-    with tempfile.TemporaryDirectory() as folder:
-        current = Path(folder) / "current"
-        Current.make(current)
-        arguments = (run.target, str(run.seconds), str(run.seed), run.engine, str(current))
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.child", *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_START_S + run.seconds + 4 * HANG_S,
-            check=False,
-        )
-        tried, data = Current.read(current)
-    if ended.returncode == 0:
-        return Outcome(tried, "")
-    if tried == 0:
-        raise RuntimeError(f"{run.target} did not start: {ended.stderr[-2000:]}")
-    said = ended.stdout.strip().splitlines()[-1:] if ended.returncode == FOUND else _last_words(ended)
-    return Outcome(tried, f"{' '.join(said)} → {keep(corpus, run.target, data).relative_to(corpus.parent)}")
+class Runner:
+    """The warm process, asked for one target after the other."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, run: Run, corpus: Path = CORPUS) -> Outcome:
+        """Blocks until the child has ended; what it found is in `corpus` when this returns."""
+        with tempfile.TemporaryDirectory() as folder:
+            current, said = Path(folder) / "current", Path(folder) / "said"
+            Current.make(current)
+            code = self._ask({"run": asdict(run), "current": str(current), "said": str(said)})
+            tried, data = Current.read(current)
+            words = said.read_text("utf-8") if said.exists() else ""
+        if code == 0:
+            return Outcome(tried, "")
+        if tried == 0:
+            raise RuntimeError(f"{run.target} did not start (exit code {code})")
+        what = words if code == FOUND else _last_words(code)
+        return Outcome(tried, f"{what} → {keep(corpus, run.target, data).relative_to(corpus.parent)}")
+
+    def _ask(self, asked: object) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the warm process ended with exit code {self._process.wait()}")
+        return int(answer)
 
 
-def _last_words(ended: subprocess.CompletedProcess[str]) -> list[str]:
-    """Of a process that was killed by an input: the signal, or that it hung."""
-    hung = ended.returncode == -signal.SIGPROF
-    return [f"hung for {HANG_S:.0f} s" if hung else f"the process ended with {ended.returncode}"]
+@contextmanager
+def runner() -> Iterator[Runner]:
+    """A warm process for as long as the block lasts."""
+    command = [sys.executable, "-m", "tests.fuzz.warm"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Runner(process)  # leaving closes its input, which ends it
+
+
+def _last_words(code: int) -> str:
+    """Of a process that was ended by an input: that it hung, or by which signal."""
+    return f"hung for {HANG_S:.0f} s" if code == -signal.SIGPROF else f"the process ended with {code}"
 
 
 def keep(corpus: Path, target: str, data: bytes) -> Path:

@@ -24,6 +24,8 @@ from xiezhi.errors import ConfigurationError, RecordRefusedError
 from xiezhi.files.rows import Encoding
 from xiezhi.tokeniser import IdentityKind, Tokeniser
 
+#: Deeper than any mapping: file, fields, field, entry, table of words.
+NESTED_MAX = 10
 #: What a row says beside the contract's fields: the envelope's part.
 CIRCUMSTANCES = ("version", "occurred_at", "jurisdiction")
 _MONEY_CHARS_MAX = 24  # fewer digits than decimal arithmetic keeps exactly
@@ -75,7 +77,9 @@ class ColumnMapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: dict[str, Rules]
-    timezone: str = ""  # IANA name or +08:00
+    timezone: Annotated[str, Field(max_length=64)] = (
+        ""  # IANA name or +08:00; looking for a long one takes for ever
+    )
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: Encoding = "auto"
 
@@ -88,11 +92,28 @@ class ColumnMapping(BaseModel):
         return ((name, rule) for name, rules in self.fields.items() for rule in rules)
 
 
+class _ShallowLoader(yaml.BaseLoader):
+    """The base loader leaves every scalar a string: codes such as 0123 or NO stay what was written.
+
+    Brackets within brackets would cost the square of their number, and then end in no error of YAML.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > NESTED_MAX:
+            raise yaml.YAMLError(f"it is nested more than {NESTED_MAX} deep")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
 def load_mapping(file: Path) -> ColumnMapping:
     """Read a mapping file. Raises ConfigurationError that names the entry."""
     try:
-        # The base loader leaves every scalar a string: codes such as 0123 or NO stay what was written.
-        loaded = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - builds no objects
+        loaded = yaml.load(file.read_text("utf-8"), Loader=_ShallowLoader)  # noqa: S506 - builds no objects
         return ColumnMapping.model_validate(loaded)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot read the mapping {file}: {error}") from error

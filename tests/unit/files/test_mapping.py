@@ -246,6 +246,15 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, text: str) -> None:
         load_mapping(tmp_path / "map.yaml")
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 3_000, "- " * 500, "{a: " * 400, f"timezone: {'a/' * 2_000}\nfields: {{}}"]
+)
+def test_what_would_never_end_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deep.yaml").write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError, match=r"nested more than 10 deep|at most 64 characters"):
+        load_mapping(tmp_path / "deep.yaml")
+
+
 def test_codes_in_a_mapping_stay_what_was_written(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(
         "fields: {a: {constant: 0123}, b: {constant: NO}, c: {constant: 1_0}}", "utf-8"
