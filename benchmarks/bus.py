@@ -21,7 +21,7 @@ from benchmarks.workload import Encoded, backlog, encode
 from schemas.catalogue import CONTRACTS
 from streams.clock import Clock, LowWatermark, passed_by
 from streams.facts import TICK_KEY
-from streams.stage import now_ms, producer_options
+from streams.stage import producer_options
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ALERT, DEAD_LETTER, fact_topic
 from xiezhi.errors import DeliveryError, XiezhiError
@@ -33,6 +33,7 @@ from xiezhi.local.stack import LocalStack
 from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.wall_clock import now_ms
 
 PACK = "drill"
 FLUSH_TIMEOUT_S = 120.0

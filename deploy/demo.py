@@ -131,12 +131,7 @@ class _Run:
             return self._check(province)
 
     def _prepare(self) -> None:
-        root = load_project().root
-        applying = self._settings.model_copy(update={"purpose": self._settings.purpose or "demonstration"})
-        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK), ("audit", "init")):
-            self._say(f"xiezhi {' '.join(arguments)}")
-            self._stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), applying, root)
-        self._stack.start_services(load_project().services, self._settings, root)
+        self._stack.start_project(load_project(), self._settings, pack=PACK, purpose="demonstration")
         self._say("router, clock, judge, alert store and audit started 服务已启动")
         lags = Lags(self._settings.bootstrap_servers, groups(self._settings))
         lags.wait_until_quiet(SETTLE_TIMEOUT_S, lambda _: self._stack.watch())

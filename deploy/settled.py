@@ -8,12 +8,12 @@ from consumers.audit.topics import TOPICS
 from streams import history
 from streams.cards import load_pack
 from streams.clock import passed_by
-from streams.stage import now_ms
 from xiezhi.contracts.naming import ALERT
 from xiezhi.groups import ALERT_STORE, AUDIT
 from xiezhi.lag import Lags, PartitionLag
 from xiezhi.log import LogReader
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 Look = Callable[[Sequence[PartitionLag]], None]
 

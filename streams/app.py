@@ -26,17 +26,19 @@ from streams.judge import Judge, Judging
 from streams.measuring import StageMeasure
 from streams.records import Guard
 from streams.router import Router, selectors_fingerprint
-from streams.stage import Assigned, Stage, now_ms
+from streams.stage import Assigned, Stage
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.errors import StoreError, XiezhiError
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.service import set_up_logging
 from xiezhi.settings import Settings, read_settings
 from xiezhi.store import KeyedStore
 from xiezhi.telemetry.endpoint import serve_metrics
 from xiezhi.telemetry.meters import Meters
 from xiezhi.telemetry.setup import tracing
+from xiezhi.wall_clock import now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -234,17 +236,16 @@ def _app(name: str, settings: Settings) -> Any:
 
 def main(arguments: list[str]) -> int:
     """Run one stage until TERM; returns the exit code."""
+    set_up_logging()
     try:
         return _run(arguments, read_settings())
     except XiezhiError as error:
-        logger.critical("%s: %s (exit code %s)", " ".join(arguments), error, error.exit_code)
+        logger.critical("%s stops with exit code %s: %s", " ".join(arguments), error.exit_code, error)
         return error.exit_code
 
 
 def _run(arguments: list[str], settings: Settings) -> int:
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for talkative in ("httpx", "httpx2", "httpcore2", "aiokafka"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger().setLevel(settings.log_level)
     stages: dict[str, Callable[[Meters], object]] = {
         "router": lambda meters: _work(router_app(settings, meters), settings),
         "judge": lambda meters: _work(judge_app(settings, meters), settings),

@@ -16,7 +16,6 @@ from streams.cards import Card, code_hash, load_pack
 from streams.joins import JOINS
 from streams.kernel import Outcome
 from streams.rule_reference import render, render_all
-from streams.stage import now_ms
 from xiezhi.access import Act, record_access
 from xiezhi.cli.terminal import table
 from xiezhi.codec import Codec
@@ -26,6 +25,7 @@ from xiezhi.log import LogReader
 from xiezhi.publish import Publisher
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 SOURCE = "urn:xiezhi:rules"
 JURISDICTION_ALL = "000000000000"

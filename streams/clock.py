@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,15 +22,17 @@ from confluent_kafka import Producer
 
 from schemas.catalogue import CONTRACTS
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
-from streams.stage import now_ms, producer_options
+from streams.stage import producer_options
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.errors import BrokerUnavailableError, DeliveryError
 from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups
 from xiezhi.lag import Lags
 from xiezhi.log import LogReader, RawRecord
+from xiezhi.service import stop_signals
 from xiezhi.settings import Settings
 from xiezhi.telemetry import catalogue
 from xiezhi.telemetry.meters import Meters
+from xiezhi.wall_clock import now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -165,9 +165,7 @@ def passed_by(settings: Settings) -> dict[str, list[str]]:
 
 def run(settings: Settings, meters: Meters) -> None:
     """Tick until TERM or Ctrl-C."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_signals()
     with LogReader(settings.bootstrap_servers) as log:
         watermark = LowWatermark(Lags(settings.bootstrap_servers, passed_by(settings)), now_ms)
         clock = Clock(settings, log, watermark, Producer(producer_options(settings)), now_ms, meters)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, perf_counter, sleep, time_ns
+from time import monotonic, perf_counter, sleep
 from typing import Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -38,6 +38,7 @@ from xiezhi.settings import Settings
 from xiezhi.store import KeyedStore, RocksBackend
 from xiezhi.telemetry import catalogue
 from xiezhi.telemetry.meters import Meters
+from xiezhi.wall_clock import now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -387,11 +388,6 @@ def producer_options(settings: Settings) -> dict[str, str | int | bool]:
         "queue.buffering.max.messages": 200_000,
         "delivery.timeout.ms": 120_000,
     }
-
-
-def now_ms() -> int:
-    """Wall clock, for stage timestamps and rate limits only; never for an answer."""
-    return time_ns() // 1_000_000
 
 
 def _raw(record: Any) -> RawRecord:

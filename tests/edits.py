@@ -2,36 +2,88 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TypeAlias
+
+Edit: TypeAlias = Callable[[bytes, Random], bytes]
+
+
+def flip_bit(data: bytes, random: Random) -> bytes:
+    at, changed = random.randrange(len(data)), bytearray(data)
+    changed[at] ^= 1 << random.randrange(8)
+    return bytes(changed)
+
+
+def overwrite(data: bytes, random: Random) -> bytes:
+    at = random.randrange(len(data))
+    put = random.randbytes(random.randint(1, 40))
+    return data[:at] + put[: len(data) - at] + data[at + len(put) :]
+
+
+def insert(data: bytes, random: Random) -> bytes:
+    at = random.randint(0, len(data))
+    return data[:at] + random.randbytes(random.randint(1, 40)) + data[at:]
+
+
+def delete(data: bytes, random: Random) -> bytes:
+    at = random.randrange(len(data))
+    return data[:at] + data[at + random.randint(1, 40) :]
+
+
+def truncate(data: bytes, random: Random) -> bytes:
+    return data[: random.randrange(len(data))]
+
+
+def repeat(data: bytes, random: Random) -> bytes:
+    at = random.randrange(len(data))
+    end = at + random.randint(1, 200)
+    return data[:end] + data[at:]
+
+
+def swap_parts(data: bytes, random: Random) -> bytes:
+    """Two parts of the same length change places."""
+    length = random.choice([1, 2, 32, 34])
+    first, second = sorted(random.randrange(len(data)) for _ in range(2))
+    first_part, second_part = data[first : first + length], data[second : second + length]
+    if first + length > second or second + length > len(data):
+        return data
+    return data[:first] + second_part + data[first + length : second] + first_part + data[second + length :]
+
+
+EDITS: Sequence[Edit] = (flip_bit, overwrite, insert, delete, truncate, repeat, swap_parts)
 
 
 def edited(data: bytes, seed: int) -> bytes:
     """`data` after one random edit; never equal to it."""
-    chance = random.Random(seed)
+    random = Random(seed)
     while True:
-        changed = _edit(data, chance)
+        changed = random.choice(EDITS)(data, random)
         if changed != data:
             return changed
 
 
-def _edit(data: bytes, chance: random.Random) -> bytes:
-    at = chance.randrange(len(data))
-    length = chance.choice((1, 1, 2, 8, 32, 200))
-    kind = chance.randrange(7)
-    if kind == 0:  # one bit
-        return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
-    if kind == 1:  # one byte
-        return data[:at] + chance.randbytes(1) + data[at + 1 :]
-    if kind == 2:  # something more
-        return data[:at] + chance.randbytes(length) + data[at:]
-    if kind == 3:  # something less
-        return data[:at] + data[at + length :]
-    if kind == 4:  # cut off
-        return data[:at]
-    other = chance.randrange(len(data))
-    if kind == 5:  # a piece of it elsewhere
-        return data[:at] + data[other : other + length] + data[at + length :]
-    first, second = sorted((at, other))  # two pieces exchanged
-    length = min(length, second - first)
-    one, two = data[first : first + length], data[second : second + length]
-    return data[:first] + two + data[first + length : second] + one + data[second + length :]
+def other_spelling(data: bytes, random: Random) -> bytes:
+    """The same meaning to a lenient reader of text: line ends, spaces, digits, or spare bits of base64."""
+    spellings = [
+        data.replace(b"\n", b"\r\n"),
+        data.replace(b"=\n", b"\n"),
+        data.replace(b"\n", b" \n", random.randint(1, 3)),
+        _spare_bits(data),
+        _leading_zero(data),
+        data + b"\n",
+        b"\xef\xbb\xbf" + data,
+    ]
+    return random.choice(spellings)
+
+
+def _spare_bits(data: bytes) -> bytes:
+    at = data.find(b"=\n") - 1
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = alphabet[alphabet.index(data[at]) ^ 1] if at >= 0 else data[at]
+    return data[:at] + bytes([other]) + data[at + 1 :]
+
+
+def _leading_zero(data: bytes) -> bytes:
+    origin, newline, rest = data.partition(b"\n")
+    return origin + newline + b"0" + rest

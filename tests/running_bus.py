@@ -43,9 +43,7 @@ def running_bus(home: Path, *, restarts: RestartPolicy = DEFAULT, **changes: Any
     said: list[str] = []
     with LocalStack(stack_settings(home), say=said.append, restarts=restarts) as stack:
         settings = stack.settings(**{"tick_interval_s": 2.0, "session_timeout_s": 6.0, **changes})
-        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK), ("audit", "init")):
-            stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), settings, ROOT)
-        stack.start_services(load_project(ROOT).services, settings, ROOT)
+        stack.start_project(load_project(ROOT), settings, pack=PACK)
         with RunningBus(stack, settings, said) as bus:
             yield bus
 

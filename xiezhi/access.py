@@ -8,7 +8,6 @@ Acts on the broker are recorded on the broker; reading the alert store also work
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from xiezhi.contracts.access import OBJECTS_MAX, Access, Action
 from xiezhi.errors import AccessRefusedError, XiezhiError
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 SOURCE = "urn:xiezhi:access"
 #: An access concerns the bus, not a place.
@@ -136,7 +136,3 @@ def account_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's number without a name
         return f"uid-{os.getuid()}"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

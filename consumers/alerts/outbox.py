@@ -13,10 +13,11 @@ from sqlalchemy import Engine, delete, func, insert, select
 
 from consumers.alerts.database import connect, reading, url_of, writing
 from consumers.alerts.tables import outbox
-from xiezhi.access import Act, accesses, now_ms, purpose_of, refusing
+from xiezhi.access import Act, accesses, purpose_of, refusing
 from xiezhi.contracts.access import Access, Action
 from xiezhi.errors import StoreError
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 #: Records that may wait: years of a desk's work, and an end for a script that reads while no service ever runs.
 WAITING_MAX = 100_000

@@ -10,7 +10,6 @@ in the same database, to the bus.
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 import time
@@ -27,25 +26,25 @@ from consumers.alerts.rejection import DeadLetterDesk, Rejected
 from consumers.alerts.statement import Statement
 from consumers.alerts.store import AlertStore
 from consumers.alerts.telling import tell_nobody, teller
-from xiezhi.alert_log import QUIETLY, holds_record, read_alert, say_when_away
+from xiezhi.alert_log import holds_record, read_alert
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ALERT
-from xiezhi.dead_letters import MESSAGE_BYTES_MAX, DeadLetters
+from xiezhi.dead_letters import DeadLetters
 from xiezhi.errors import (
     BadRecordError,
     BrokerUnavailableError,
     ConfigurationError,
     RegistryUnavailableError,
     StoreError,
-    XiezhiError,
 )
 from xiezhi.groups import ALERT_STORE
 from xiezhi.log import RawRecord
 from xiezhi.registry import ConfluentRegistry
-from xiezhi.settings import Settings, read_settings
-from xiezhi.telemetry.endpoint import serve_metrics
+from xiezhi.service import consumer_options, producer_options, run_service
+from xiezhi.settings import Settings
 from xiezhi.telemetry.meters import Meters
 from xiezhi.telemetry.setup import Tracing, tracing
+from xiezhi.wall_clock import now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -179,20 +178,24 @@ class AlertStoreService:
         )
 
 
-def serve(
-    settings: Settings, stopping: threading.Event, traced: Tracing, meters: Meters | None = None
-) -> None:
-    """Build everything, then run until `stopping` is set."""
+def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None:
+    """Run until `stopping` is set, tracing what is stored."""
+    with tracing(GROUP, settings) as traced:
+        _serve(settings, stopping, meters, traced)
+
+
+def _serve(settings: Settings, stopping: threading.Event, meters: Meters, traced: Tracing) -> None:
+    """Build everything, then run."""
     store = open_store(settings)
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    producer = Producer(_producer_options(settings))
+    producer = Producer(producer_options(settings, name=STAGE))
     letters = DeadLetters(
         producer, codec, stage=STAGE, limit_per_minute=settings.dead_letters_per_minute_max, clock=now_ms
     )
     forwarder = Forwarder(store.outbox, codec, producer, clock=now_ms)
     service: AlertStoreService  # built from the consumer whose reports it takes
-    reports = {"on_commit": lambda *report: service.committed(*report), "error_cb": say_when_away}
-    consumer = Consumer({**_consumer_options(settings), **reports})
+    reports = {"on_commit": lambda *report: service.committed(*report)}
+    consumer = Consumer({**consumer_options(settings, name=STAGE, group=GROUP), **reports})
     service = AlertStoreService(
         consumer=consumer,
         codec=codec,
@@ -223,10 +226,6 @@ def open_store(settings: Settings) -> AlertStore:
     return AlertStore.open(url_of(settings))
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _claim(store: AlertStore, consumer: Any, settings: Settings) -> None:
     """A database filled from one cluster must not be read on with the offsets of another."""
     try:
@@ -245,48 +244,5 @@ def _claim(store: AlertStore, consumer: Any, settings: Settings) -> None:
         )
 
 
-def _consumer_options(settings: Settings) -> dict[str, Any]:
-    session_ms = int(settings.session_timeout_s * 1000)
-    return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": STAGE,
-        "group.id": GROUP,
-        **QUIETLY,
-        "enable.auto.commit": False,
-        "auto.offset.reset": "error",
-        "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": session_ms // 3,
-    }
-
-
-def _producer_options(settings: Settings) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": STAGE,
-        **QUIETLY,
-        "enable.idempotence": True,
-        "partitioner": "murmur2_random",
-        "message.max.bytes": MESSAGE_BYTES_MAX,
-    }
-
-
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    try:
-        settings = read_settings()
-        logging.getLogger().setLevel(settings.log_level)
-        meters = serve_metrics(STAGE, settings.metrics_port).meters
-        with tracing(GROUP, settings) as traced:
-            serve(settings, stopping, traced, meters)
-    except XiezhiError as error:
-        logger.error("%s", error)
-        return error.exit_code
-    logger.info("stopped")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_service(STAGE, serve))

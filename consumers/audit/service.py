@@ -10,12 +10,11 @@ nothing unsigned was acknowledged, so the next one reads it again.
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from time import monotonic, time, time_ns
+from time import monotonic, time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
@@ -27,7 +26,7 @@ from consumers.audit.index import LeafIndex, Place
 from consumers.audit.measuring import STAGE, Measure
 from consumers.audit.sequencer import Range, Sequencer
 from consumers.audit.topics import TOPICS
-from xiezhi.alert_log import QUIETLY, holds_record, say_when_away
+from xiezhi.alert_log import QUIETLY, holds_record
 from xiezhi.audit.checkpoint import SignedCheckpoint
 from xiezhi.audit.files import CHECKPOINT as CHECKPOINT_FILE
 from xiezhi.audit.note import Verifier
@@ -39,14 +38,14 @@ from xiezhi.errors import (
     BrokerUnavailableError,
     ConfigurationError,
     RegistryUnavailableError,
-    XiezhiError,
 )
 from xiezhi.groups import AUDIT
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
-from xiezhi.settings import Settings, read_settings
-from xiezhi.telemetry.endpoint import serve_metrics
+from xiezhi.service import consumer_options, producer_options, run_service
+from xiezhi.settings import Settings
 from xiezhi.telemetry.meters import Meters
+from xiezhi.wall_clock import now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +194,7 @@ class AuditService:
                 del self._behind[place]
 
 
-def serve(settings: Settings, stopping: threading.Event, meters: Meters | None = None) -> None:
+def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None:
     """Build everything, then run until `stopping` is set."""
     codec = Codec(ConfluentRegistry(settings.registry_url))
     folder = AuditFolder.of(settings)
@@ -212,11 +211,11 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters | None =
         index = LeafIndex.open(folder.index)
         opened.callback(index.close)
         index.follow(folder.readers())
-        measure = Measure(meters or Meters())
+        measure = Measure(meters)
         measure.signed(log.latest.size, (folder.log(number) / CHECKPOINT_FILE).stat().st_mtime)
         sequencer = Sequencer(log, number, index, folder.readers(), now_ms, measure.gap)
         _take_up_topics(settings, sequencer)
-        announcer = Announcer(Producer(_producer_options(settings)), codec)
+        announcer = Announcer(Producer(producer_options(settings, name=STAGE)), codec)
         opened.callback(announcer.finish, _ANSWER_S / 6)
 
         def announce(signed: SignedCheckpoint) -> None:
@@ -225,7 +224,7 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters | None =
 
         announce(log.latest)
         service: AuditService  # built from the consumer whose reports it takes
-        reports = {"on_commit": lambda *report: service.committed(*report), "error_cb": say_when_away}
+        reports = {"on_commit": lambda *report: service.committed(*report)}
         consumer = Consumer({**_consumer_options(settings), **reports})
         opened.callback(consumer.close)
         service = AuditService(
@@ -271,52 +270,15 @@ def _take_up_topics(settings: Settings, sequencer: Sequencer) -> None:
         ) from error
 
 
-def now_ms() -> int:
-    return time_ns() // 1_000_000
-
-
 def _consumer_options(settings: Settings) -> dict[str, Any]:
-    session_ms = int(settings.session_timeout_s * 1000)
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": STAGE,
-        "group.id": GROUP,
+        **consumer_options(settings, name=STAGE, group=GROUP),
         # The same name after a restart: the group hands the partitions over at once instead of waiting for the dead.
         "group.instance.id": STAGE,
-        **QUIETLY,
-        "enable.auto.commit": False,
-        "auto.offset.reset": "error",
         # Every offset is a leaf: also of a transaction that was aborted.
         "isolation.level": "read_uncommitted",
-        "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": session_ms // 3,
     }
-
-
-def _producer_options(settings: Settings) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": STAGE,
-        **QUIETLY,
-        "enable.idempotence": True,
-    }
-
-
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    try:
-        settings = read_settings()
-        logging.getLogger().setLevel(settings.log_level)
-        serve(settings, stopping, serve_metrics(STAGE, settings.metrics_port).meters)
-    except XiezhiError as error:
-        logger.error("%s", error)
-        return error.exit_code
-    logger.info("stopped")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_service(STAGE, serve))

@@ -7,22 +7,20 @@ and the registry. Nothing waits for it; a look that fails is taken again.
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
-import time
 
 from consumers.monitor.gauges import Gauges
 from consumers.monitor.sight import Lookout
 from schemas.catalogue import CONTRACTS
 from xiezhi.contracts.bus import BUS_CONTRACTS
 from xiezhi.contracts.naming import fact_topic
-from xiezhi.errors import XiezhiError
 from xiezhi.groups import inputs_of_groups
 from xiezhi.registry import ConfluentRegistry
-from xiezhi.settings import Settings, read_settings
-from xiezhi.telemetry.endpoint import serve_metrics
+from xiezhi.service import run_service
+from xiezhi.settings import Settings
 from xiezhi.telemetry.meters import Meters
+from xiezhi.wall_clock import now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -52,27 +50,7 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None
         stopping.wait(settings.monitor_interval_s)
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    try:
-        settings = read_settings()
-        logging.getLogger().setLevel(settings.log_level)
-        for talkative in ("httpx", "httpx2", "httpcore2", "librdkafka"):
-            logging.getLogger(talkative).setLevel(logging.ERROR)
-        serve(settings, stopping, serve_metrics("monitor", settings.metrics_port).meters)
-    except XiezhiError as error:
-        logger.error("%s", error)
-        return error.exit_code
-    logger.info("stopped")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    for talkative in ("httpx", "httpx2", "httpcore2", "librdkafka"):  # asked every few seconds, away or not
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+    sys.exit(run_service("monitor", serve))

@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 
 from consumers.alerts.database import url_of
 from consumers.alerts.forwarding import Forwarder
-from consumers.alerts.service import now_ms, open_store
+from consumers.alerts.service import open_store
 from consumers.alerts.store import AlertStore
 from tests.alert_statements import statement
 from tests.running_bus import wait_for
@@ -37,6 +37,7 @@ from xiezhi.local.stack import LocalStack
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 ROOT = Path(__file__).parents[2]
 ALERT_ID = "al_seen"

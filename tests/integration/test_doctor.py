@@ -18,7 +18,6 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.catalogue import PAYMENT
-from streams.stage import now_ms
 from tests.load import load
 from tests.running_bus import ROOT, RunningBus, running_bus, wait_for
 from tests.scrape import Scraped, scrape
@@ -31,6 +30,7 @@ from xiezhi.local.supervisor import Supervised
 from xiezhi.project import load_project
 from xiezhi.publish import Publisher
 from xiezhi.telemetry import catalogue
+from xiezhi.wall_clock import now_ms
 
 SOURCE = "urn:xiezhi:synthetic:doctor"
 #: Three seconds on an idle machine, Python's start included; this one may run much beside it.

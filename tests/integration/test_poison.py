@@ -13,7 +13,6 @@ import pytest
 from schemas import catalogue
 from streams import history
 from streams.cards import load_pack
-from streams.stage import now_ms
 from tests import poison
 from tests.answers import oracle, said, stored
 from tests.integration.conftest import DEAD_LETTERS_PER_MINUTE_MAX
@@ -24,6 +23,7 @@ from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.dead_letter_log import DeadRecord
 from xiezhi.errors import EXIT_WILL_NOT_HELP_TO_RESTART
 from xiezhi.log import UNREADABLE_HEADERS, LogReader, RawRecord
+from xiezhi.wall_clock import now_ms
 
 SEED = 77
 #: How far in the future a record claims to be that is sent again once its time has come.

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.catalogue import ALLOWANCE, CONTRACTS, DEATH
-from streams.stage import now_ms
 from tests.answers import oracle, said, stored, stored_subjects
 from tests.load import DAY_MS, JURISDICTION, load, person
 from tests.running_bus import RunningBus, wait_for
@@ -16,6 +15,7 @@ from xiezhi.contracts.naming import DEAD_LETTER
 from xiezhi.log import LogReader
 from xiezhi.publish import Publisher
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.wall_clock import now_ms
 
 SOURCE = "urn:xiezhi:synthetic:registry-down"
 WAITING = "waiting for the schema registry"

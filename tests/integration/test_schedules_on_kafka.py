@@ -16,13 +16,13 @@ import pytest
 from producers.province.generate import generate
 from producers.province.publication import Publication
 from producers.province.publishing import publish_all
-from streams.stage import now_ms
 from tests.answers import Said, Standing, oracle, published_ids, said, stored
 from tests.load import JURISDICTION, Published, load
 from tests.running_bus import running_bus
 from xiezhi.codec import Codec
 from xiezhi.contracts.base import Record
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.wall_clock import now_ms
 
 PROVINCE_SEED, PROVINCE_RECORDS = 11, 2_000
 LOAD_SEED, LOAD_GROUPS = 12, 400

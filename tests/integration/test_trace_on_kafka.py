@@ -22,7 +22,6 @@ from producers.province.days import Calendar
 from producers.province.publication import Publication
 from producers.province.publishing import publish_all
 from producers.province.scene import Scene, Setting
-from streams.stage import now_ms
 from tests.otlp_receiver import Receiver, receiver
 from tests.running_bus import ROOT, RunningBus, wait_for
 from tests.scrape import exposed
@@ -37,6 +36,7 @@ from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 from xiezhi.telemetry.span_store import folder_of
+from xiezhi.wall_clock import now_ms
 
 PLOT = next(plot for plot in PLOTS if plot.key == "P13/spouse_wins")
 DEPARTMENTS = {"hr", "civil", "registry", "tender"}

@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas import catalogue
-from streams.stage import now_ms
 from tests.answers import oracle, said
 from tests.load import DAY_MS, person
 from tests.running_bus import RunningBus, wait_for
 from tests.wire import DELIVERY_S, Stranger, Wire
 from xiezhi.log import LogReader
+from xiezhi.wall_clock import now_ms
 
 SEED = 78
 COMMITTED, ABORTED, OPEN = 1, 2, 3

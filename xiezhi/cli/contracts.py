@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import click
 
-from xiezhi.access import Act, accesses, now_ms, publish_accesses, refusing
+from xiezhi.access import Act, accesses, publish_accesses, refusing
 from xiezhi.cli.purpose import purpose_option
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.bus import ACCESS, BUS_CONTRACTS
@@ -22,6 +22,7 @@ from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 from xiezhi.topics import Topics, topic_plan
+from xiezhi.wall_clock import now_ms
 
 #: What an example needs beside its fields to be a line of a file for `xiezhi publish`.
 _STATEMENT = {"version": 0, "occurred_at": "2026-04-20T14:03:11+08:00", "jurisdiction": "110000000000"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xiezhi.project import Project, load_project
+from xiezhi.project import load_project
 from xiezhi.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ PURPOSE = "start of the local stack"
 
 #: What `up` needs at most to stop: services, registry and broker have twenty seconds each, one after the other.
 STOP_TIMEOUT_S = 75.0
-
-
-#: A project with this service keeps an audit log, which must exist before the service starts.
-AUDIT_SERVICE = "audit"
 
 
 @click.command()
@@ -52,7 +48,7 @@ def up(pack: str, bare: bool) -> None:
             _say("starting the broker and the registry …")
             stack.start()
             if project is not None:
-                _start_project(stack, project, settings, pack)
+                stack.start_project(project, settings, pack=pack, purpose=PURPOSE)
             _say_where(stack)
             _watch(stack)
         finally:
@@ -72,17 +68,6 @@ def _say(text: str) -> None:
     """To the terminal; one that was closed must not keep us from stopping what runs."""
     with contextlib.suppress(OSError):
         click.echo(text)
-
-
-def _start_project(stack: LocalStack, project: Project, settings: Settings, pack: str) -> None:
-    applying = settings.model_copy(update={"purpose": settings.purpose or PURPOSE})
-    steps = [("contracts", "apply"), ("rules", "apply", "--pack", pack)]
-    if any(service.name == AUDIT_SERVICE for service in project.services):
-        steps.append(("audit", "init"))
-    for arguments in steps:
-        _say(f"xiezhi {' '.join(arguments)} …")
-        stack.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), applying, project.root)
-    stack.start_services(project.services, settings, project.root)
 
 
 def _say_where(stack: LocalStack) -> None:

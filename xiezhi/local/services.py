@@ -6,6 +6,7 @@
     zone = "extranet"
     stop_grace_s = 20.0                          # optional: seconds between TERM and KILL
     metrics_port = 19101                         # optional: where it serves its metrics under `xiezhi up`
+    before = ["audit", "init"]                   # optional: the `xiezhi` command that runs before it starts
 
 Pure reading; `xiezhi/local/supervisor.py` runs them.
 """
@@ -42,6 +43,7 @@ class Service(BaseModel):
     zone: Zone
     stop_grace_s: float = Field(default=20.0, gt=0)
     metrics_port: int = Field(default=0, ge=0, le=65535)
+    before: tuple[str, ...] = ()
 
 
 class _ServicesFile(BaseModel):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from xiezhi.errors import StackError
 from xiezhi.local import preflight
@@ -28,6 +28,9 @@ from xiezhi.local.state import ProcessRecord, StackLock, StackState, read_state,
 from xiezhi.local.supervisor import DEFAULT, RestartPolicy, Supervised, Supervisor, how_it_ended
 from xiezhi.settings import Settings
 
+if TYPE_CHECKING:
+    from xiezhi.project import Project
+
 #: How long a command of `run` may take; without a bound a hanging one would hang `xiezhi up`.
 COMMAND_TIMEOUT_S = 180.0
 
@@ -38,7 +41,7 @@ class LocalStack:
     def __init__(
         self, settings: StackSettings, say: Callable[[str], None], restarts: RestartPolicy = DEFAULT
     ) -> None:
-        """`restarts` is how long services that ended stay down."""
+        """`restarts` is how long what ended stays down."""
         self._settings, self._say, self._restarts = settings, say, restarts
         self._lock = StackLock(settings.home)
         self._broker: Broker | None = None
@@ -111,7 +114,8 @@ class LocalStack:
         program = registry_folder(self._settings.local, self._say)
         self._broker = Broker(self.home / "kafka", self.logs, self._settings.ports, jars)
         self._registry = LocalRegistry(self.home / "registry", self.logs, self._settings.ports, program)
-        self._parts = Supervisor((self._broker.process, self._registry.process), self._say)
+        parts = (self._broker.process, self._registry.process)
+        self._parts = Supervisor(parts, self._say, policy=self._restarts)
         self._registry.start()  # first: it takes longer, and formatting the broker's folder can use the time
         self._broker.start()
         self._write_state()
@@ -129,6 +133,18 @@ class LocalStack:
         if not ended or code != 0:
             how = how_it_ended(code) if ended else f"did not end within {COMMAND_TIMEOUT_S:g} s"
             raise StackError(f"{name} {how}; the end of {process.command.log}:\n{process.log_tail()}")
+
+    def start_project(self, project: Project, settings: Settings, *, pack: str, purpose: str = "") -> None:
+        """Apply contracts and rules, run what services name to be run before them, then start all of them.
+
+        `purpose` is for the access trail, where the settings have none. Raises StackError.
+        """
+        applying = settings.model_copy(update={"purpose": settings.purpose or purpose})
+        before = (service.before for service in project.services if service.before)
+        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", pack), *before):
+            self._say(f"xiezhi {' '.join(arguments)} …")
+            self.run("-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), applying, project.root)
+        self.start_services(project.services, settings, project.root)
 
     def start_services(self, services: Sequence[Service], settings: Settings, cwd: Path) -> None:
         """Starts services of a project in place of those that run; `watch` keeps them running."""

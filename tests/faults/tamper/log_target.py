@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
+from tests.edits import EDITS, other_spelling
 from tests.faults.power.disk import SimulatedDisk
-from tests.faults.tamper.edits import EDITS, other_spelling
 from xiezhi.audit import history, merkle
 from xiezhi.audit.checkpoint import SignedCheckpoint
 from xiezhi.audit.edge import Edge

@@ -28,6 +28,7 @@ name = "cases"
 command = ["-m", "consumers.cases"]
 zone = "sealed"
 stop_grace_s = 5
+before = ["cases", "init"]
 """
     router, cases = load_services(services_file(tmp_path, text))
     assert (router.name, router.command, router.stop_grace_s) == (
@@ -36,6 +37,7 @@ stop_grace_s = 5
         20.0,
     )
     assert (cases.zone, cases.stop_grace_s) == (Zone.SEALED, 5.0)
+    assert (router.before, cases.before) == ((), ("cases", "init"))
 
 
 @pytest.mark.parametrize(
