@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status clean test test-fast test-properties test-integration test-e2e test-faults test-fuzz fuzz monitoring lint format types imports model bench
-.PHONY: tamper bench-audit
+.PHONY: tamper crash-loop bench-audit
 .PHONY: bench-telemetry
 
 help: ## Show this list
@@ -66,6 +66,8 @@ imports: $(READY) ## Who may import whom
 	$(BIN)/lint-imports
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+crash-loop: $(READY) ## kill -9 of every service and the broker, about every 3 s, under load: make crash-loop KILLS=1000 SEED=1
+	$(BIN)/python -m tests.faults.kills --kills $(or $(KILLS),60) $(if $(SEED),--seed $(SEED))
 model: $(READY) ## The crash model over many seeds: make model SEEDS=20000
 	$(BIN)/python -m tests.faults.model --seeds $(or $(SEEDS),2000)
 tamper: $(READY) ## Random changes to audit evidence, all of which must be found offline: make tamper N=10000
