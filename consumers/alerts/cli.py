@@ -174,17 +174,20 @@ def follow_alerts(
 )
 @_lang
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a statement, for programs.")
-def trace(alert_id: str, show_all: bool, lang: Lang, as_json: bool) -> None:
+@purpose_option
+def trace(alert_id: str, show_all: bool, lang: Lang, as_json: bool, purpose: str) -> None:
     """The way of an alert, from the departments' publish calls to the acknowledgement. ID may be its unique beginning.
 
     Up to the alert it is computed from its record; what happened since comes from the spans kept on this machine. It
     shows departments, topics and places in the log, never what records say.
     """
     from consumers.alerts import traces, waterfall
+    from consumers.alerts.outbox import trail
 
     settings = Settings()
-    with _store() as store:
+    with _store() as store, trail(settings, "trace", purpose=purpose) as note:
         history = store.history(_unique(store, alert_id))
+        note("export" if as_json else "read", _ids(history))
     for number, stored in enumerate(history if show_all else history[-1:]):
         whole = traces.whole_trace(stored, settings)
         if as_json:

@@ -118,7 +118,8 @@ class KillRun:
             with self._phase("settling"):
                 self._settle()
             with self._phase("comparing"):
-                return self._report(self._judge())
+                verdict = self._judge()
+            return self._report(verdict)
         except KeyboardInterrupt:
             return self._report(None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from consumers.alerts.cli import alerts
+from consumers.alerts.cli import alerts, trace
 from consumers.alerts.store import AlertStore
 from tests.alert_statements import statement
 from xiezhi.contracts.access import Access
@@ -172,6 +172,17 @@ def test_every_look_leaves_exactly_one_record(
 ) -> None:
     assert run(*arguments).exit_code == 0
     assert noted(tmp_path) == [expected]
+
+
+def test_a_trace_leaves_a_record_since_its_addresses_lead_to_the_evidence(
+    store: AlertStore, tmp_path: Path
+) -> None:
+    assert CliRunner().invoke(trace, ["al_ab1", "--purpose", "case-7"]).exit_code == 0
+    assert CliRunner().invoke(trace, ["al_c", "--all", "--json"]).exit_code == 0
+    assert sorted(noted(tmp_path)) == [
+        ("export", "trace", ["al_c"], "unstated"),
+        ("read", "trace", ["al_ab1"], "case-7"),
+    ]
 
 
 @pytest.mark.parametrize(
