@@ -73,6 +73,11 @@ class FakeKafka:
         held = self.places.get((topic, partition), [])
         return self.lows.get((topic, partition), 0), held[-1].offset + 1 if held else 0
 
+    def offset_at(self, topic: str, partition: int, instant_ms: int) -> int:
+        held = self.places.get((topic, partition), [])
+        later = (record.offset for record in held if record.ingested_ms >= instant_ms)
+        return next(later, self.range(topic, partition)[1])
+
     def read(
         self, topic: str, partition: int, start: int, end: int | None = None
     ) -> Iterator[list[RawRecord]]:

@@ -7,7 +7,7 @@ supervisor restarts the process and the offsets are in the same database as the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from consumers.alerts.tables import BEFORE_OUTBOX, SCHEMA_VERSION, meta, metadata, outbox, sequence
 from xiezhi.errors import ConfigurationError, StoreError
+from xiezhi.private_file import create_private
 from xiezhi.settings import Settings
 
 #: How long a writer waits for another one before it gives up. A batch takes milliseconds.
@@ -45,6 +46,9 @@ def connect(url: str, *, durable: bool = True) -> Engine:
     """An engine on the database at `url`. `durable` makes every commit wait for the disk (SQLite)."""
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
+        if engine.url.database:
+            with suppress(OSError):  # the database will say what is wrong, with what to do about it
+                create_private(Path(engine.url.database))  # alerts name suspects
         _tune_sqlite(engine, durable=durable)
     return engine
 

@@ -6,7 +6,7 @@ nothing. `forwarding.py` takes it to the bus. Calls block and raise StoreError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from sqlalchemy import Engine, delete, func, insert, select
@@ -47,9 +47,16 @@ class AccessOutbox:
 
     def waiting(self, limit: int) -> tuple[Access, ...]:
         """The oldest that were not yet forwarded."""
-        query = select(outbox.c.content).order_by(outbox.c.accessed_ms, outbox.c.record_id).limit(limit)
+        return tuple(Access.model_validate_json(content) for content in self.rows(limit).values())
+
+    def rows(self, limit: int, *, without: Collection[str] = ()) -> dict[str, str]:
+        """The same as record id → JSON, unread: whatever somebody wrote there. Passes over the ids in `without`."""
+        query = select(outbox.c.record_id, outbox.c.content).order_by(
+            outbox.c.accessed_ms, outbox.c.record_id
+        )
         with reading(self._engine) as connection:
-            return tuple(Access.model_validate_json(content) for content in connection.scalars(query))
+            found = connection.execute(query.where(outbox.c.record_id.not_in(without)).limit(limit))
+            return {row.record_id: row.content for row in found}
 
     def forwarded(self, record_ids: Sequence[str]) -> None:
         """The bus has these; they need not wait any longer."""

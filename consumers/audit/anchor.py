@@ -2,26 +2,29 @@
 
 Whoever puts back an older copy of the log does not put back the bus with it, so the largest checkpoint found there says
 how long the log must be before anything is signed. Only what the log's own key signed counts; foreign records on the
-topic are passed over.
+topic are passed over, and old checkpoints that somebody said again hide nothing: all are read that can be larger.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
+from consumers.audit.index import EPOCH_PREFIX
 from xiezhi.audit.checkpoint import SignedCheckpoint
+from xiezhi.audit.leaf import RecordLeaf, parse
 from xiezhi.audit.note import Verifier
+from xiezhi.audit.reader import AuditLogReader
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import CHECKPOINT
 from xiezhi.contracts.checkpoint import Checkpoint
 from xiezhi.envelope import Envelope
 from xiezhi.errors import AuditError, BadRecordError, RegistryUnavailableError, UnknownSchemaError
-from xiezhi.log import LogReader, RawRecord
+from xiezhi.log import RawRecord
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,21 @@ JURISDICTION = "000000000000"
 #: Records looked at together, from the end of the topic backwards. The last one is nearly always ours.
 BLOCK_RECORDS = 500
 PARTITION = 0
+#: Leaves from the end of a log among which a record is looked for; before the first records there are some of topics.
+TAIL_LEAVES = 1_000
+#: By how much clocks of brokers may differ, whose times tell where on the topic a checkpoint can be.
+CLOCKS_DIFFER_MS = 300_000
+
+
+class CheckpointLog(Protocol):
+    """What is read of Kafka; see `xiezhi.log.LogReader`."""
+
+    def partitions(self, topic: str) -> int: ...
+    def range(self, topic: str, partition: int) -> tuple[int, int]: ...
+    def offset_at(self, topic: str, partition: int, instant_ms: int) -> int: ...
+    def read(
+        self, topic: str, partition: int, start: int, end: int | None = None
+    ) -> Iterator[list[RawRecord]]: ...
 
 
 class Announcer:
@@ -92,25 +110,57 @@ class Announcer:
         )
 
 
-def latest_said(log: LogReader, codec: Codec, verifier: Verifier) -> SignedCheckpoint | None:
-    """The largest checkpoint of this key in the last block of the topic that has any; None when there is none.
+def latest_said(
+    log: CheckpointLog, codec: Codec, verifier: Verifier, *, since_ms: int
+) -> SignedCheckpoint | None:
+    """The largest checkpoint of this key that was said since an instant (`signed_after_ms`); None when there is none.
 
-    A log says its checkpoints in order, so none before is larger. Raises BrokerUnavailableError, DeliveryError,
+    Reads everything from there to the end and keeps one checkpoint. Raises BrokerUnavailableError, DeliveryError,
     RegistryUnavailableError.
     """
-    found: list[SignedCheckpoint] = []
-    for block in _blocks_from_the_end(log):
-        for record in block:
-            try:
-                found.append(SignedCheckpoint.open(_read(record, codec).note.encode(), verifier))
-            except (AuditError, BadRecordError):
-                continue  # of an earlier log of this site, or of nobody
-        if found:
-            return max(found, key=lambda signed: signed.size)
-    return None
+    if not log.partitions(CHECKPOINT.topic):
+        return None
+    start = log.offset_at(CHECKPOINT.topic, PARTITION, max(0, since_ms - CLOCKS_DIFFER_MS))
+    low, high = log.range(CHECKPOINT.topic, PARTITION)
+    largest: SignedCheckpoint | None = None
+    for chunk in log.read(CHECKPOINT.topic, PARTITION, max(low, start), high):
+        for record in chunk:
+            largest = _larger(largest, record, codec, verifier)
+    return largest
 
 
-def origins_said(log: LogReader, codec: Codec) -> set[str]:
+def _larger(
+    largest: SignedCheckpoint | None, record: RawRecord, codec: Codec, verifier: Verifier
+) -> SignedCheckpoint | None:
+    try:
+        said = _read(record, codec)
+        if largest is not None and said.size <= largest.size:
+            return largest  # a signature costs more than the rest
+        signed = SignedCheckpoint.open(said.note.encode(), verifier)
+    except (AuditError, BadRecordError):
+        return largest  # of an earlier log of this site, or of nobody
+    return signed if largest is None or signed.size > largest.size else largest
+
+
+def signed_after_ms(reader: AuditLogReader) -> int:
+    """An instant, by the broker's clock, before the log as it is here was signed; 0 when nothing in it tells.
+
+    Its last records had been ingested when they were signed. A larger checkpoint was signed later still, also if this
+    log is an old copy: then the instant is as old, and more is read.
+    """
+    try:
+        size = reader.latest().size
+        leaves = [
+            parse(entry)
+            for entry in reader.entries(max(0, size - TAIL_LEAVES), size)
+            if not entry.startswith(EPOCH_PREFIX)
+        ]
+    except AuditError:
+        return 0  # whoever opens it for writing says what is wrong with it
+    return min((leaf.ingested_ms for leaf in leaves if isinstance(leaf, RecordLeaf)), default=0)
+
+
+def origins_said(log: CheckpointLog, codec: Codec) -> set[str]:
     """Names of logs that have checkpoints in the last block of the topic, none of them verified."""
     for block in _blocks_from_the_end(log):
         names = set()
@@ -124,7 +174,7 @@ def origins_said(log: LogReader, codec: Codec) -> set[str]:
     return set()
 
 
-def _blocks_from_the_end(log: LogReader) -> Iterator[list[RawRecord]]:
+def _blocks_from_the_end(log: CheckpointLog) -> Iterator[list[RawRecord]]:
     low, high = log.range(CHECKPOINT.topic, PARTITION) if log.partitions(CHECKPOINT.topic) else (0, 0)
     while high > low:
         start = max(low, high - BLOCK_RECORDS)

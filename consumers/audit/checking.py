@@ -80,8 +80,13 @@ def check(
     sizes = {}
     for number, reader in sorted(logs.items()):
         sizes[number] = _check_log(number, reader, seen.get(number, ()), findings, progress)
-    for number in sorted(logs)[1:]:
-        _check_link(number, logs, findings)
+    for number in range(1, max(logs, default=0) + 1):
+        if number not in logs:
+            findings.add(
+                f"log {number}: it is missing, though later ones continue it; bring back its folder and its public key"
+            )
+        elif number - 1 in logs:
+            _check_link(number, logs, findings)
     if findings.problems:
         return findings  # what the entries say now is not what was signed
     walk = _Walk(kafka, findings, progress, sum(sizes.values()))

@@ -14,7 +14,7 @@ PART, CATALOGUE = "audit_log", "consumers.audit"
 def examine(patient: Patient) -> Examined:
     """The newest log beside the checkpoints on the bus; nothing to see on a machine that keeps none."""
     # Loaded when asked: a page that says that the broker is away does not wait for the libraries of the log.
-    from consumers.audit.anchor import latest_said
+    from consumers.audit.anchor import latest_said, signed_after_ms
     from consumers.audit.folder import AuditFolder
     from consumers.audit.index import LeafIndex
 
@@ -32,7 +32,7 @@ def examine(patient: Patient) -> Examined:
     codec = Codec(ConfluentRegistry(settings.registry_url))
     try:
         with LogReader(settings.bootstrap_servers, patient.timeout_s) as log:
-            said = latest_said(log, codec, reader.verifier)
+            said = latest_said(log, codec, reader.verifier, since_ms=signed_after_ms(reader))
     except UnknownSchemaError:
         said = None  # no checkpoint was ever said on this bus: its contract is not there yet
     if said is not None and said.size > held.size:

@@ -119,7 +119,7 @@ def rekey(lost_key: bool, purpose: str) -> None:
     --lost-key, and when the end of the old log was lost, only the latter is possible, and the new key must be made
     known as the first one was. An interrupted rekey goes on when it is run again.
     """
-    from consumers.audit.anchor import latest_said
+    from consumers.audit.anchor import latest_said, signed_after_ms
     from consumers.audit.folder import AuditFolder
     from xiezhi.codec import Codec
     from xiezhi.log import LogReader
@@ -128,8 +128,9 @@ def rekey(lost_key: bool, purpose: str) -> None:
     settings = Settings()
     folder = AuditFolder.of(settings)
     with LogReader(settings.bootstrap_servers) as log:
-        verifier = folder.verifier(folder.to_continue())
-        said = latest_said(log, Codec(ConfluentRegistry(settings.registry_url)), verifier)
+        reader = folder.reader(folder.to_continue())
+        verifier, codec = reader.verifier, Codec(ConfluentRegistry(settings.registry_url))
+        said = latest_said(log, codec, verifier, since_ms=signed_after_ms(reader))
     act = Act("change", "audit-log", (verifier.name,), "audit rekey")
     record_access(settings, act, purpose=purpose)
     verifier = folder.continue_(said, lost_key=lost_key)
@@ -290,12 +291,13 @@ def _refuse_second(settings: Settings) -> None:
 
 def _seen(settings: Settings, folder: AuditFolder, log: LogReader) -> dict[int, list[SignedCheckpoint]]:
     """What the bus knows of the newest log; who puts back an older copy of it does not put back the bus."""
-    from consumers.audit.anchor import latest_said
+    from consumers.audit.anchor import latest_said, signed_after_ms
     from xiezhi.codec import Codec
     from xiezhi.registry import ConfluentRegistry
 
     number = folder.newest()
-    said = latest_said(log, Codec(ConfluentRegistry(settings.registry_url)), folder.verifier(number))
+    reader, codec = folder.reader(number), Codec(ConfluentRegistry(settings.registry_url))
+    said = latest_said(log, codec, reader.verifier, since_ms=signed_after_ms(reader))
     return {} if said is None else {number: [said]}
 
 

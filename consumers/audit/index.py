@@ -20,6 +20,7 @@ from typing import Any
 from xiezhi.audit.leaf import GapLeaf, Leaf, RecordLeaf, TopicLeaf, parse
 from xiezhi.audit.reader import AuditLogReader
 from xiezhi.errors import AuditStorageError, StoreError
+from xiezhi.private_file import create_private
 
 logger = logging.getLogger(__name__)
 
@@ -245,6 +246,8 @@ class LeafIndex:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    with suppress(OSError):  # SQLite will say what is wrong
+        create_private(path)
     connection = sqlite3.connect(path, timeout=_BUSY_WAIT_S, isolation_level=None)
     # A power cut may take the last transactions, never the order of them: what is lost is read again from the log.
     connection.execute("PRAGMA journal_mode=WAL")

@@ -20,7 +20,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from consumers.audit.anchor import Announcer, latest_said
+from consumers.audit.anchor import Announcer, latest_said, signed_after_ms
 from consumers.audit.folder import AuditFolder
 from consumers.audit.index import LeafIndex, Place
 from consumers.audit.measuring import STAGE, Measure
@@ -29,7 +29,7 @@ from consumers.audit.topics import TOPICS
 from xiezhi.alert_log import QUIETLY, holds_record
 from xiezhi.audit.checkpoint import SignedCheckpoint
 from xiezhi.audit.files import CHECKPOINT as CHECKPOINT_FILE
-from xiezhi.audit.note import Verifier
+from xiezhi.audit.reader import AuditLogReader
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import CHECKPOINT
 from xiezhi.errors import (
@@ -200,7 +200,7 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None
     folder = AuditFolder.of(settings)
     number = folder.newest()
     with ExitStack() as opened:
-        at_least = _last_said(settings, codec, folder.verifier(number), stopping)
+        at_least = _last_said(settings, codec, folder.reader(number), stopping)
         if stopping.is_set():
             return
         log = opened.enter_context(folder.open(number, at_least=at_least))
@@ -239,13 +239,13 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None
 
 
 def _last_said(
-    settings: Settings, codec: Codec, verifier: Verifier, stopping: threading.Event
+    settings: Settings, codec: Codec, reader: AuditLogReader, stopping: threading.Event
 ) -> SignedCheckpoint | None:
     """The largest checkpoint of this log on the bus. A registry that is away is waited for."""
     while not stopping.is_set():
         try:
             with LogReader(settings.bootstrap_servers) as log:
-                return latest_said(log, codec, verifier)
+                return latest_said(log, codec, reader.verifier, since_ms=signed_after_ms(reader))
         except RegistryUnavailableError as error:
             logger.warning("waiting for the schema registry: %s", error)
             stopping.wait(_REGISTRY_RETRY_S)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -231,6 +234,16 @@ def test_a_damaged_file_is_reported_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "alerts.sqlite3").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match="move it away"):
         AlertStore.open(f"sqlite:///{tmp_path / 'alerts.sqlite3'}")
+
+
+def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with closing(AlertStore.open(f"sqlite:///{tmp_path / 'alerts.sqlite3'}")) as store:
+            store.place_cursor(Cursor("desk", 1, ""), moved_ms=1)
+            assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+    finally:
+        os.umask(before)
 
 
 def test_a_full_disk_is_reported_with_what_to_do(tmp_path: Path) -> None:

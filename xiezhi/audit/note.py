@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from xiezhi.errors import AuditFormatError, AuditSignatureError, AuditStorageError, AuditUnusableError
+from xiezhi.private_file import create_private
 
 #: C2SP asks for at least 16 signatures of up to 5 kB. Without a bound a note could fill the memory of who checks it.
 NOTE_BYTES_MAX = 1_048_576
@@ -193,13 +194,23 @@ class Signer:
             raise AuditUnusableError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        """A key file that only its owner may read, durable on return. A file that exists is never replaced."""
+        """A key file that only its owner may read, durable on return. A file that exists is never replaced.
+
+        It gets its name when all of it is on the disk: a power cut leaves no key that is cut off.
+        """
+        draft = path.with_name(f".{path.name}.draft")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "x", encoding="utf-8", opener=_private) as file:
+            draft.unlink(missing_ok=True)  # of an attempt that was cut off
+            create_private(draft)
+            with draft.open("w", encoding="utf-8") as file:
                 file.write(self.export() + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            try:
+                os.link(draft, path)
+            finally:
+                draft.unlink()
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -233,10 +244,6 @@ class Signer:
     @cached_property
     def _key(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _parse_key(text: str) -> tuple[str, bytes]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from sqlalchemy import select, update
 
-from consumers.alerts.forwarding import LOT_MAX, RETRY_MS, Forwarder
+from consumers.alerts.forwarding import LOT_MAX, RETRY_MS, SET_ASIDE_MAX, SET_ASIDE_MS, Forwarder
 from consumers.alerts.store import AlertStore
+from consumers.alerts.tables import outbox
 from xiezhi.access import Act, accesses
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ACCESS
@@ -124,6 +126,54 @@ def test_without_the_contract_or_room_records_wait_and_nothing_ends(store: Alert
     full.producer.refuses = True
     full.forward()
     assert len(full.outbox.waiting(9)) == 1
+
+
+def test_a_row_that_nobody_can_read_is_set_aside_and_the_others_go_on(
+    store: AlertStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(store)
+    bench.look(2)
+    with store._engine.begin() as connection:
+        spoilt = connection.execute(select(outbox.c.record_id)).scalars().first()
+        connection.execute(
+            update(outbox).where(outbox.c.record_id == spoilt).values(content='{"record_id": 7}')
+        )
+    for _ in range(3):
+        bench.forward()
+        bench.producer.report()
+    assert len(bench.producer.sent) == 1
+    assert set(store.outbox.rows(9)) == {spoilt}, "it is not lost"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert f"access {spoilt} cannot be forwarded" in said
+    bench.now_ms = SET_ASIDE_MS
+    bench.forward()
+    assert len(caplog.records) == 2, "it is tried again, and said again"
+
+
+def test_a_row_that_the_broker_will_never_take_is_set_aside(store: AlertStore) -> None:
+    bench = Bench(store)
+    bench.look()
+    bench.forward()
+    bench.producer.report(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    bench.look()
+    bench.forward()
+    assert len(set(bench.producer.ids)) == len(bench.producer.sent) == 2
+    bench.producer.report()
+    bench.forward()
+    assert len(bench.outbox.waiting(9)) == 1
+
+
+def test_so_many_bad_rows_are_no_fault_of_the_rows(
+    store: AlertStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(store)
+    bench.look(SET_ASIDE_MAX + 5)
+    with store._engine.begin() as connection:
+        connection.execute(update(outbox).values(content="{}"))
+    bench.forward()
+    bench.forward()
+    assert len(caplog.records) == SET_ASIDE_MAX + 1
+    assert "wait to be forwarded" in caplog.records[-1].getMessage()
 
 
 def test_many_go_in_lots(store: AlertStore) -> None:

@@ -5,6 +5,7 @@ Examples: C2SP signed-note and tlog-checkpoint, and Go's sumdb/note (golang.org/
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -169,6 +170,28 @@ def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
     assert refused.value.exit_code == 78
     with pytest.raises(AuditUnusableError, match="cannot read"):
         Signer.read(tmp_path / "none")
+
+
+def test_a_power_cut_leaves_no_key_that_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.key"
+
+    def cut(descriptor: int) -> None:
+        assert not path.exists(), "the name comes when the bytes are durable"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", cut)
+        with pytest.raises(KeyboardInterrupt):
+            LOG.write(path)
+    assert not path.exists()
+    before = os.umask(0o277)  # also where umask takes the owner's own rights away
+    try:
+        LOG.write(path)
+    finally:
+        os.umask(before)
+    assert Signer.read(path) == LOG
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["audit.key"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\u3000b", "a\nb", "a\u200bb"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +48,18 @@ def check(bus: AuditedBus, seen: list[SignedCheckpoint] | None = None) -> Findin
         )
     finally:
         index.close()
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_log_that_is_missing_between_others_is_a_finding(bus: AuditedBus, missing: int) -> None:
+    for _ in range(2):
+        bus.folder.continue_(None, lost_key=False)
+    shutil.rmtree(bus.folder.log(missing))
+    assert any(f"log {missing}: it is missing" in problem for problem in check(bus).problems)
+
+
+def test_the_index_is_for_its_owner_alone(bus: AuditedBus) -> None:
+    assert stat.S_IMODE(bus.folder.index.stat().st_mode) == 0o600
 
 
 def test_a_log_as_the_service_writes_it_is_good(bus: AuditedBus) -> None:
