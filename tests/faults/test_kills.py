@@ -36,7 +36,7 @@ def test_kills_under_load_change_nothing(tmp_path: Path, capfd: pytest.CaptureFi
         print(f"\n{report.text()}")  # noqa: T201 -- the report of this run
     assert json.loads(REPORT.read_text("utf-8"))["seed"] == PLAN.seed
     verdict = report.verdict
-    assert verdict is not None
+    assert verdict is not None, report.ended_by
     assert verdict.records_lost == 0
     assert verdict.duplicated_effects == 0
     assert verdict.audit_gaps == 0

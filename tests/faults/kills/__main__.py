@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,11 @@ def main() -> int:
     plan = Plan(
         asked.kills, asked.seed, asked.between, asked.rate, settle_timeout_s=max(240.0, asked.kills * 2.0)
     )
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # whoever starts this in the background made it ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     logging.disable(logging.ERROR)  # hundreds of lines by clients of a broker that was killed on purpose
     path = asked.report or KEPT / f"report-{asked.seed}-{asked.kills}.json"
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -44,7 +50,7 @@ def main() -> int:
         report.write(path)
         print(f"\n{report.text()}\nreport: {path}", flush=True)  # noqa: T201 -- the report
     good = report.verdict is not None and report.verdict.is_good
-    if good or report.verdict is None:
+    if good or report.ended_by == "interrupted":
         shutil.rmtree(home, ignore_errors=True)
     return 0 if good else 1
 

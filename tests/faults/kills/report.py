@@ -33,7 +33,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Report:
-    """One run. `verdict` is None when it was interrupted before there was one."""
+    """One run. `verdict` is None when it ended before there was one: `ended_by` says why."""
 
     seed: int
     begun: str  # ISO 8601
@@ -48,6 +48,7 @@ class Report:
     restart_s: Mapping[str, Sequence[float]]  # by service: from each kill until it worked again
     killed_again_before: int  # restarts that have no time because the next kill came first
     verdict: Verdict | None
+    ended_by: str = ""
 
     @property
     def total(self) -> int:
@@ -79,7 +80,7 @@ class Report:
     def _verdict(self) -> list[str]:
         found = self.verdict
         if found is None:
-            return [f"{self.records_sent} records sent; INTERRUPTED: the answer was not looked at"]
+            return [f"{self.records_sent} records sent; NO ANSWER was looked at: {self.ended_by}"]
         return [
             f"{self.records_sent} records sent, {found.statements} statements ({found.physical_repeats} physical "
             f"repeats), {found.alerts_standing} alerts stand, {found.alerts_withdrawn} withdrawn, "
