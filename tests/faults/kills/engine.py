@@ -111,7 +111,7 @@ class KillRun:
         self._begun = datetime.now(UTC).isoformat(timespec="seconds")
 
     def run(self) -> Report:
-        """Kill, let everything settle, compare with the oracle. Whatever ends it before, Ctrl-C too, there is a report."""
+        """Kill, let everything settle, compare with the oracle. There is a report whatever ends it, Ctrl-C too."""
         try:
             with self._phase("kills"):
                 self._kill_all()
