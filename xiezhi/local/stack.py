@@ -122,16 +122,24 @@ class LocalStack:
         self._broker.wait_ready(self._settings.local.start_timeout_s)
         self._registry.wait_ready(self._settings.local.start_timeout_s)
 
-    def run(self, name: str, arguments: Sequence[str], settings: Settings, cwd: Path) -> None:
+    def run(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        settings: Settings,
+        cwd: Path,
+        *,
+        timeout_s: float = COMMAND_TIMEOUT_S,
+    ) -> None:
         """Runs one command of this Python to its end. Raises StackError with the last lines it logged."""
         process = Process(self._command(name, arguments, settings, cwd))
         process.start()
         try:
-            ended = process.wait(COMMAND_TIMEOUT_S)
+            ended = process.wait(timeout_s)
         finally:
             code = process.kill()
         if not ended or code != 0:
-            how = how_it_ended(code) if ended else f"did not end within {COMMAND_TIMEOUT_S:g} s"
+            how = how_it_ended(code) if ended else f"did not end within {timeout_s:g} s"
             raise StackError(f"{name} {how}; the end of {process.command.log}:\n{process.log_tail()}")
 
     def start_project(self, project: Project, settings: Settings, *, pack: str, purpose: str = "") -> None:
