@@ -280,7 +280,13 @@ class KillRun:
     def _judge(self) -> Verdict:
         clean = True
         try:
-            self._stack.run("audit-check", ("-m", "xiezhi.cli.main", "audit", "check"), self._settings, ROOT)
+            self._stack.run(
+                "audit-check",
+                ("-m", "xiezhi.cli.main", "audit", "check"),
+                self._settings,
+                ROOT,
+                timeout_s=self._plan.settle_timeout_s,
+            )
         except StackError as error:
             clean = False
             self._say(str(error))
