@@ -7,7 +7,7 @@ PROMTOOL ?= promtool
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status clean test test-fast test-properties test-integration test-e2e test-faults test-fuzz fuzz monitoring lint format types imports model bench
+.PHONY: help env demo up down status clean test test-fast test-properties test-integration test-e2e test-faults test-fuzz fuzz monitoring lint format types imports simulate bench
 .PHONY: tamper crash-loop bench-audit
 .PHONY: bench-telemetry
 
@@ -47,7 +47,7 @@ test-integration: $(READY) ## Against a real Kafka and registry
 	$(PYTEST) tests/integration
 test-e2e: $(READY) ## The demo, the README's commands and third-party data, end to end
 	$(PYTEST) tests/e2e
-test-faults: $(READY) ## The crash model and real kills under load
+test-faults: $(READY) ## The simulation and real kills under load
 	$(PYTEST) tests/faults
 monitoring: ## Alert rules over synthetic series, by promtool of a Prometheus: make monitoring PROMTOOL=/path/to/promtool
 	@command -v $(PROMTOOL) >/dev/null || { echo "$(PROMTOOL) is not here; it comes with Prometheus (Debian: apt install prometheus)"; exit 1; }
@@ -68,8 +68,8 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 crash-loop: $(READY) ## kill -9 of every service and the broker, about every 3 s, under load: make crash-loop KILLS=1000 SEED=1
 	$(BIN)/python -m tests.faults.kills --kills $(or $(KILLS),60) $(if $(SEED),--seed $(SEED))
-model: $(READY) ## The crash model over many seeds: make model SEEDS=20000
-	$(BIN)/python -m tests.faults.model --seeds $(or $(SEEDS),2000)
+simulate: $(READY) ## The stream in virtual time with everything going wrong: make simulate SEEDS=20000, SEED=7, PROTECTIONS=1
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(PROTECTIONS),--protections,--seeds $(or $(SEEDS),2000)))
 tamper: $(READY) ## Random changes to audit evidence, all of which must be found offline: make tamper N=10000
 	$(BIN)/python -m tests.faults.tamper --changes $(or $(N),1000)
 

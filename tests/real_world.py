@@ -8,7 +8,7 @@ from functools import cache
 from schemas.catalogue import CONTRACTS
 from streams.joins import JOINS
 from tests.builders import active_rules, instant
-from tests.faults.model.flow import World
+from tests.simulation.flow import World
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ACTIVATION, ALERT, DEAD_LETTER, RELATION
 from xiezhi.registry import InMemoryRegistry

@@ -51,7 +51,7 @@ class Sealed:
 
 
 class Backend(Protocol):
-    """Durable bytes. Implementations: RocksDB for services, a dict for tests and the model."""
+    """Durable bytes. Implementations: RocksDB for services, a dict for tests and the simulation."""
 
     def get(self, key: bytes) -> bytes | None: ...
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -66,7 +66,7 @@ class Backend(Protocol):
 
 
 class MemoryBackend:
-    """A dict with the same contract as RocksDB; for tests and for the crash model."""
+    """A dict with the same contract as RocksDB; for tests and for the simulation."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}

@@ -31,8 +31,8 @@ from streams import batch_spans
 from streams.batch_spans import BatchSpans
 from streams.pipeline import Outgoing
 from tests.builders import JURISDICTION, instant
-from tests.faults.model.flow import FACTS, Flow
 from tests.real_world import real_codec, real_world
+from tests.simulation.flow import FACTS, Flow
 from tests.tracing import Spans
 from xiezhi.contracts.base import Contract, Record
 from xiezhi.contracts.bus import ALERT
@@ -143,7 +143,7 @@ def test_no_text_of_any_record_comes_out(
     spans = Spans(monkeypatch, alert_stages, batch_spans)
     province = generate(5, 0, until_ms=real_world().start_ms)
     publications = [*province.publications, *map(example, CONTRACTS)]
-    flow = Flow(real_world(), [sent(n, one) for n, one in enumerate(publications)], gap_ms=1)
+    flow = Flow(real_world(), [sent(n, one) for n, one in enumerate(publications)])
     flow.run([], last_tick_ms=instant("2035-01-01"))
     for topic in (*real_world().topics, RELATION, FACTS):
         BatchSpans("group").start(flow.broker.all(topic)).end()

@@ -17,12 +17,12 @@ from streams.pipeline import Outgoing
 from tests import records as real
 from tests.builders import JURISDICTION as REAL_JURISDICTION
 from tests.builders import company, instant, person
-from tests.faults.model import planted
-from tests.faults.model import world as toy
-from tests.faults.model.flow import PARTITIONS, Flow, Read, World
-from tests.faults.model.model import Parts
-from tests.faults.model.weakened import NOTICED_WITHOUT_FAULTS, WEAKENED
 from tests.real_world import real_world
+from tests.simulation import planted
+from tests.simulation import world as toy
+from tests.simulation.flow import PARTITIONS, Flow, Read, World
+from tests.simulation.parts import Parts
+from tests.simulation.weakened import NOTICED_WITHOUT_FAULTS, WEAKENED
 from xiezhi.contracts.bus import ACTIVATION
 from xiezhi.envelope import Envelope
 from xiezhi.partitioner import partition_of
@@ -41,7 +41,7 @@ DETERMINISTIC = settings(
 schedules = st.binary(max_size=120).map(
     lambda drawn: [Read(one, 1 + size % 6) for one, size in zip(drawn[::2], drawn[1::2], strict=False)]
 )
-last_ticks_ms = st.sampled_from((0, 50_000, 100_000, 10**11))
+last_ticks_ms = st.sampled_from((0, 5_000, 10_000, 50_000, 100_000, 10**11))
 
 #: Of the 256 values of a byte so many put a record where it does not belong.
 MISPLACED = 16
@@ -78,7 +78,7 @@ def _toy_record(which: int, version: int, fields: int, step: int) -> Outgoing:
         f"{topic[4]}{number}",
         None if (version >> 2) % 5 == 0 else _FIELDS[topic](fields),
         version=version & 3,
-        occurred_ms=toy.START_MS + 10_000 * (step % 13),
+        occurred_ms=toy.START_MS + toy.RECEIPT_WAIT_MS // 6 * (step % 13),
     )
     return _placed(Outgoing(topic, raw.key or b"", raw.value, list(raw.headers)), step)
 
@@ -104,6 +104,7 @@ def toy_world() -> World:
         encode=toy.CODEC.encode,
         activate=toy.CODEC.activator(),
         activations=[toy.CODEC.encode(ACTIVATION.subject, toy.activation(card)) for card in cards],
+        pace_ms=300,
     )
 
 
@@ -114,7 +115,7 @@ def check(
     last_tick_ms: int,
     parts: Parts | None = None,
 ) -> None:
-    flow = Flow(world, log, gap_ms=3_000, parts=parts)
+    flow = Flow(world, log, parts)
     flow.run(schedule, last_tick_ms)
     assert flow.differences() == []
 

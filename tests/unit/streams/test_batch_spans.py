@@ -7,7 +7,7 @@ from opentelemetry.trace import INVALID_SPAN
 
 from streams import batch_spans
 from streams.batch_spans import INTERVAL_S, LINKS_MAX, BatchSpans
-from tests.faults.model.world import ORDER, TRACEPARENT, record
+from tests.simulation.world import ORDER, TRACEPARENT, record
 from tests.tracing import Spans
 from xiezhi.log import RawRecord
 

@@ -34,7 +34,7 @@ from streams.kernel import (
     Tier,
     View,
 )
-from tests.faults.model.world import JURISDICTION, ORDER, START_MS, card
+from tests.simulation.world import JURISDICTION, ORDER, START_MS, card
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import ALERT
 from xiezhi.contracts.naming import RELATION

@@ -12,8 +12,8 @@ import pytest
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.judge import Judge, Output, position_of
 from streams.kernel import Finding, Input, Join, Parameters, Rule, View
-from tests.faults.model.desk import GENERATION, ROUTED_MS, Desk, FactLog, said_by, states
-from tests.faults.model.world import (
+from tests.simulation.desk import GENERATION, ROUTED_MS, Desk, FactLog, said_by, states
+from tests.simulation.world import (
     ACCOUNT,
     JOINS,
     ORDER,

@@ -12,7 +12,7 @@ from streams.evaluation import OutputKind
 from streams.judge import Output, Said
 from streams.outputs import JUDGED_HEADER, SAID_HEADER, SOURCE, encode_output, read_output
 from streams.records import Guard, Withdrawal
-from tests.faults.model.world import JURISDICTION, ORDER, START_MS
+from tests.simulation.world import JURISDICTION, ORDER, START_MS
 from xiezhi.alert_log import read_alert
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import BUS_CONTRACTS, RELATION

@@ -10,7 +10,7 @@ import pytest
 
 from streams.kernel import Source, Statement
 from streams.records import EMPTY_DIGEST, TEXT_BYTES_MAX, Guard, Withdrawal, digest
-from tests.faults.model.world import (
+from tests.simulation.world import (
     ACCOUNT,
     FUTURE_TOLERANCE_MS,
     GUARD,

@@ -13,7 +13,7 @@ from streams.facts import Filing, Presence, split_filing
 from streams.kernel import Input, Join, Selector, Value
 from streams.records import TEXT_BYTES_MAX
 from streams.router import OutgoingFact, Router, selectors_fingerprint
-from tests.faults.model.world import (
+from tests.simulation.world import (
     ACCOUNT,
     GUARD,
     JOINS,

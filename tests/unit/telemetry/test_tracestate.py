@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.faults.model.world import ORDER, record
+from tests.simulation.world import ORDER, record
 from xiezhi.envelope import INSTANT_MS_MAX, TRACESTATE_BYTES_MAX, Envelope
 from xiezhi.telemetry.tracestate import MEMBERS_MAX, sent_ms, with_sent_ms
 

@@ -1,21 +1,23 @@
-"""The same parts with one protection taken out each. None of them may go unnoticed by the model."""
+"""Routers, judges and folds with one protection taken out each. None of them may go unnoticed by the simulator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from streams.cores import JudgeCore, RouterCore
 from streams.evaluation import Evaluation
 from streams.fact_rows import Fact, Rank, row_of
-from streams.facts import Filing, Presence, split_filing
+from streams.facts import Filing, Presence, split_filing, tick_ms
 from streams.folds.aggregates import Aggregates, Slot
 from streams.folds.state import Folds, ReadFact, rows_of
 from streams.judge import Judge, Judging, Output, _Key
 from streams.records import Withdrawal
 from streams.router import OutgoingFact, Router
 from streams.stage import Work
-from tests.faults.model.model import Parts
+from tests.simulation.parts import Parts
+from xiezhi.contracts.naming import RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
@@ -85,6 +87,16 @@ class ShortSightedJudge(Judge):
         return max(key.position, self._bearing.get(join_name, -1))
 
 
+class WaitingJudge(ShortSightedJudge):
+    """Is silent until by its own count it has reached what was said."""
+
+    def _evaluate(self, view: str) -> list[Output]:
+        join_name, key = view.partition("|")[0], self._key(view)
+        last_said = max((said.position for said in key.said.values()), default=-1)
+        outputs = super()._evaluate(view)
+        return outputs if self._position(join_name, key, last_said) >= last_said else []
+
+
 class HastyJudge(Judge):
     """Leaves restored and adopted keys for later in memory only."""
 
@@ -116,6 +128,72 @@ class SleepyJudge(Judge):
     def _tick(self, raw: RawRecord) -> None:
         self._timers.clear()
         super()._tick(raw)
+
+
+class UnhurriedJudge(Judge):
+    """Sets its timers anew when a key is touched, not when it starts."""
+
+    def __init__(self, judging: Judging, store: KeyedStore) -> None:
+        super().__init__(judging, store)
+        self._timers.clear()
+
+
+class ObedientJudge(Judge):
+    """Takes whatever tick came last for the time."""
+
+    def _tick(self, raw: RawRecord) -> None:
+        self.now_ms = min(self.now_ms, tick_ms(raw.value) - 1)
+        super()._tick(raw)
+
+
+class NewestJudge(Judge):
+    """Lets whatever activation came last be in force."""
+
+    def _activation(self, raw: RawRecord) -> None:
+        self._sequences.clear()
+        super()._activation(raw)
+
+
+class WallCore(JudgeCore):
+    """Looks at its machine's clock, as if ticks were not enough."""
+
+    def process(self, records: Sequence[RawRecord]) -> Work:
+        self._judge.now_ms = max(self._judge.now_ms, self._clock())
+        return super().process(records)
+
+
+class ScatteringCore(JudgeCore):
+    """Leaves it to the key on which output partition a statement goes."""
+
+    def _say(self, work: Work, outputs: Sequence[Output]) -> Work:
+        said = super()._say(work, outputs)
+        said.outgoing[:] = [replace(one, partition=None) for one in said.outgoing]
+        return said
+
+
+class UnversionedCore(JudgeCore):
+    """Says relations without their position."""
+
+    def _say(self, work: Work, outputs: Sequence[Output]) -> Work:
+        said = super()._say(work, outputs)
+        said.outgoing[:] = [
+            replace(one, headers=[_unversioned(*header) for header in one.headers])
+            if one.topic == RELATION
+            else one
+            for one in said.outgoing
+        ]
+        return said
+
+
+def _unversioned(name: str, value: bytes) -> tuple[str, bytes]:
+    return (name, b"0") if name == "ce_recordversion" else (name, value)
+
+
+class SwallowingRouterCore(RouterCore):
+    """Leaves bad records where they are."""
+
+    def process(self, records: Sequence[RawRecord]) -> Work:
+        return Work(super().process(records).outgoing)
 
 
 class FoldingJudge(Judge):
@@ -227,14 +305,22 @@ WEAKENED: Mapping[str, Parts] = {
     "without left facts": Parts(router=HoardingRouter),
     "without silence until the position is reached": Parts(judge=TalkativeJudge),
     "without counting what was said as read": Parts(judge=ShortSightedJudge),
+    "without counting ticks that were restored": Parts(judge=WaitingJudge),
     "without restoring the judge": Parts(judge_core=ForgetfulCore),
     "without restoring the router": Parts(router_core=ForgetfulRouterCore),
     "without noting durably what is to be judged": Parts(judge=HastyJudge),
     "without taking back": Parts(judge=StubbornJudge),
     "without judging before ticks": Parts(judge=ImpatientJudge),
     "without waking": Parts(judge=SleepyJudge),
+    "without keeping timers": Parts(judge=UnhurriedJudge),
+    "without ticks as the only time": Parts(judge_core=WallCore),
+    "without the largest tick": Parts(judge=ObedientJudge),
+    "without the order of activations": Parts(judge=NewestJudge),
+    "without outputs where their facts are": Parts(judge_core=ScatteringCore),
+    "without positions of relations": Parts(judge_core=UnversionedCore),
     "without withdrawals": Parts(router=DenyingRouter),
     "without versions": Parts(router=LatestRouter),
+    "without dead letters": Parts(router_core=SwallowingRouterCore),
     "without taking out of a fold": Parts(judge=AddingJudge),
     "without versions in a fold": Parts(judge=LatestFoldJudge),
     "without versioned left facts in a fold": Parts(judge=LastWordFoldJudge),
@@ -249,11 +335,4 @@ NOTICED_WITHOUT_FAULTS = (
     "without withdrawals",
     "without versions",
     "without taking out of a fold",
-)
-
-#: Those of folds that need crashes, zombies or lost disks to show.
-NOTICED_IN_FOLDS = (
-    "without versions in a fold",
-    "without versioned left facts in a fold",
-    "without folding in the batch of the record",
 )

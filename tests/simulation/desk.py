@@ -16,7 +16,7 @@ from streams.judge import Judge, Judging, Output, Said
 from streams.kernel import Join
 from streams.outputs import encode_output, read_output
 from streams.router import Router
-from tests.faults.model.world import CODEC, GUARD, JOINS, RULES, activation, card, record
+from tests.simulation.world import CODEC, GUARD, JOINS, RULES, activation, card, record
 from xiezhi.contracts.bus import ACTIVATION
 from xiezhi.contracts.naming import fact_topic
 from xiezhi.errors import BadRecordError

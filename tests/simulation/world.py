@@ -48,9 +48,9 @@ PAYMENT = "toy.payment.v1"
 TOPICS = (ORDER, RECEIPT, ACCOUNT, HOLDING, PAYMENT)
 
 START_MS = 1_700_000_000_000
-RECEIPT_WAIT_MS = 60_000
-SETTLE_S = 40
-SLOT_MS = 30_000
+RECEIPT_WAIT_MS = 6_000
+SETTLE_S = 1
+SLOT_MS = 3_000
 DEPTH_MAX = 3
 JURISDICTION = "330106000000"
 FUTURE_TOLERANCE_MS = 300_000
@@ -349,12 +349,12 @@ class ToyCodec:
         registry = InMemoryRegistry()
         for contract in BUS_CONTRACTS:
             registry.register(contract.subject, json.dumps(contract.schema))
-        self._codec = Codec(registry)
-        self.encode = self._codec.encode
+        self.codec = Codec(registry)
+        self.encode = self.codec.encode
 
     def decode(self, topic: str, data: bytes) -> Mapping[str, Any]:
         if topic not in TOPICS:
-            return self._codec.decode_as(topic, data)
+            return self.codec.decode_as(topic, data)
         try:
             value: Mapping[str, Any] = json.loads(data)
         except ValueError as error:
@@ -366,7 +366,7 @@ class ToyCodec:
 
         @cache
         def activate(data: bytes) -> ActiveRule | Elsewhere | str:
-            value = self._codec.decode_as(ACTIVATION.topic, data)
+            value = self.codec.decode_as(ACTIVATION.topic, data)
             rule_id = str(value["rule_id"])
             if not value["enabled"]:
                 return rule_id

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from streams.outputs import Decode, read_output
-from tests.faults.model.broker import Broker
+from tests.simulation.broker import Broker
 from xiezhi.contracts.naming import ALERT, RELATION
 from xiezhi.envelope import Envelope
 from xiezhi.log import RawRecord

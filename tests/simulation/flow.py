@@ -18,10 +18,10 @@ from streams.kernel import Join
 from streams.outputs import Decode, Encode
 from streams.pipeline import Outgoing
 from streams.records import Guard
-from tests.faults.model.broker import Broker
-from tests.faults.model.consumers import held_alerts, held_relations, one_content_per_position
-from tests.faults.model.model import Parts
-from tests.faults.model.world import FUTURE_TOLERANCE_MS, START_MS
+from tests.simulation.broker import Broker
+from tests.simulation.consumers import held_alerts, held_relations, one_content_per_position
+from tests.simulation.parts import Parts
+from tests.simulation.world import FUTURE_TOLERANCE_MS, START_MS
 from xiezhi.contracts.naming import RELATION, fact_topic
 from xiezhi.store import KeyedStore, MemoryBackend
 
@@ -42,6 +42,7 @@ class World:
     activate: Activate
     activations: Sequence[bytes]
     start_ms: int = START_MS  # when the log begins
+    pace_ms: int = 3_000  # between two records; ticks of a schedule are up to 67 times that apart
 
     @property
     def guard(self) -> Guard:
@@ -65,19 +66,18 @@ class _Reader:
 
 
 class Flow:
-    """One log and one schedule. `gap_ms` passes between two records."""
+    """One log and one schedule."""
 
-    def __init__(
-        self, world: World, log: Iterable[Outgoing], gap_ms: int, parts: Parts | None = None
-    ) -> None:
+    def __init__(self, world: World, log: Iterable[Outgoing], parts: Parts | None = None) -> None:
         self._world, self._parts = world, parts or Parts()
-        self.broker = Broker(PARTITIONS, world.start_ms)
+        self._now_ms = world.start_ms
+        self.broker = Broker(PARTITIONS, self._later)
         for number, value in enumerate(world.activations):
             headers = [(SEQUENCE_HEADER, b"%d" % number)]
             for partition in range(PARTITIONS):
                 self.broker.append(Outgoing(FACTS, ACTIVATION_KEY, value, headers, partition))
         for record in log:
-            self.broker.now_ms += gap_ms
+            self._now_ms += world.pace_ms
             self.broker.append(record)
         self._readers = [
             *(self._router(topic, p) for topic in (*world.topics, RELATION) for p in range(PARTITIONS)),
@@ -92,7 +92,10 @@ class Flow:
         for one in schedule:
             number = one.reader % (len(self._readers) + 1)
             if number == len(self._readers):
-                self._tick(one.records % PARTITIONS, self._world.start_ms + one.reader * 997 % 200_000)
+                self._tick(
+                    one.records % PARTITIONS,
+                    self._world.start_ms + one.reader * self._world.pace_ms // 3 % (67 * self._world.pace_ms),
+                )
             else:
                 self._read(self._readers[number], one.records)
         latest = max(self._world.start_ms + last_tick_ms, self.broker.latest_tick_ms(FACTS))
@@ -145,7 +148,12 @@ class Flow:
         return _Reader(FACTS, partition, core)
 
     def _now(self) -> int:
-        return self.broker.now_ms
+        return self._now_ms
+
+    def _later(self) -> int:
+        """The broker's clock: no two records at one instant."""
+        self._now_ms += 1
+        return self._now_ms
 
 
 def _differing(held: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:

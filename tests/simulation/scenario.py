@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streams.pipeline import Outgoing
-from tests.faults.model.world import (
+from tests.simulation.world import (
     ACCOUNT,
     CODEC,
     HOLDING,
@@ -46,6 +46,16 @@ def _order(chance: random.Random) -> Fields:
 def _deciding_order(chance: random.Random) -> Fields:
     """One that alone decides about one of many accounts."""
     return {"account": chance.choice("abcdefgh"), "amount": chance.choice((5, 150)), "items": []}
+
+
+def _timed_order(chance: random.Random) -> Fields:
+    """One of an account that comes to much or little, waits to settle, and for a receipt that others wait for, too."""
+    return {"account": "a", "amount": chance.choice((-5, 20, 101)), "items": [chance.choice("xxxy")]}
+
+
+def _fleeting_order(chance: random.Random) -> Fields:
+    """One that waits for a receipt of one of many items, until its next version waits for another."""
+    return {"account": None, "amount": 20, "items": [chance.choice("uvwxyz")]}
 
 
 def _receipt(chance: random.Random) -> Fields:
@@ -84,6 +94,7 @@ class Density:
     partitions: tuple[int, ...] = (1, 2)
     makers: Mapping[str, Callable[[random.Random], Fields]] = field(default_factory=lambda: MAKERS)
     activations: tuple[int, ...] = (0, 1, 2, 4)  # how many come later
+    occurred_ms: tuple[int, int] = (-RECEIPT_WAIT_MS, RECEIPT_WAIT_MS)  # when, from the beginning of the run
 
 
 BROAD = Density({ORDER: 5, RECEIPT: 2, ACCOUNT: 2, HOLDING: 4, PAYMENT: 4}, versions=(1, 1, 1, 2, 3))
@@ -99,21 +110,23 @@ MANY = Density(
 )
 
 
-def _awaited_order(chance: random.Random) -> Fields:
-    """One whose receipt must come, and never does: what is said about it changes with every version and many ticks."""
-    return {"account": None, "amount": chance.choice(AMOUNTS), "items": ITEMS[:1]}
-
-
-#: Few records of which time alone decides: what stands at a position depends on where in the log ticks are.
-AWAITED = Density(
-    {ORDER: 3},
-    versions=(4, 6, 8),
-    partitions=(1,),
-    makers={**MAKERS, ORDER: _awaited_order},
-    activations=(0,),
+#: Orders of few items whose deadlines are near each other: ticks and facts compete for what is said last.
+TIMED = Density(
+    {ORDER: 3, RECEIPT: 1},
+    versions=(2, 4, 6, 8),
+    makers={**MAKERS, ORDER: _timed_order},
+    activations=(0, 0, 1),
+    occurred_ms=(-RECEIPT_WAIT_MS * 3 // 2, -RECEIPT_WAIT_MS * 3 // 4),
 )
-
-
+#: Many keys, about which something is said that hardly stands when it is said, and later something because of a tick.
+FLEETING = Density(
+    {ORDER: 14},
+    versions=(1, 2, 2),
+    partitions=(1,),
+    makers={**MAKERS, ORDER: _fleeting_order},
+    activations=(0,),
+    occurred_ms=(-RECEIPT_WAIT_MS * 3 // 2, -RECEIPT_WAIT_MS * 3 // 4),
+)
 #: One or two keys of a fold with many records that come, change and go, so that its blocks split and are freed.
 FOLDED = Density({PAYMENT: 12}, versions=(1, 2, 4, 6))
 
@@ -150,7 +163,7 @@ def _of_type(chance: random.Random, topic: str, density: Density) -> list[Outgoi
     for number in range(chance.randint(1 + density.pool[topic] // 2, density.pool[topic])):
         record_id = f"{topic[4]}{number}"
         for version in range(chance.choice(density.versions)):
-            occurred_ms = START_MS + chance.randrange(0, 2 * RECEIPT_WAIT_MS, 1000)
+            occurred_ms = START_MS + chance.randrange(*density.occurred_ms, 100)
             taken_back = chance.random() < (0.25 if version else 0.05)
             fields = None if taken_back else density.makers[topic](chance)
             published.append(_outgoing(topic, record_id, fields, version, occurred_ms))

@@ -1,0 +1,83 @@
+"""The simulator finds the oracle's answer for every seed, and notices each protection that is taken out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.protections import ALL_WEAKENED, BACKED_UP, WHERE, Place
+from tests.simulation.simulation import Simulation, explore, outcome
+
+SEEDS = 300
+CHUNK = 25
+
+#: Seeds beyond those that went wrong once: with the defect mended they stay, and say in a comment what it was.
+KEPT: tuple[int, ...] = ()
+
+#: Where a protection taken out shows: `make simulate PROTECTIONS=1` looks for all of them among 2,000 seeds.
+NOTICED_AT: dict[str, int] = {
+    "without the memory of what was said": 2,
+    "without reading what others say": 241,
+    "without versioned left facts": 3,
+    "without left facts": 0,
+    "without silence until the position is reached": 66,
+    "without counting ticks that were restored": 7,
+    "without restoring the judge": 1,
+    "without restoring the router": 18,
+    "without noting durably what is to be judged": 300,
+    "without taking back": 2,
+    "without judging before ticks": 1,
+    "without waking": 0,
+    "without keeping timers": 2,
+    "without ticks as the only time": 0,
+    "without the largest tick": 63,
+    "without the order of activations": 32,
+    "without outputs where their facts are": 7,
+    "without positions of relations": 2,
+    "without withdrawals": 0,
+    "without versions": 0,
+    "without dead letters": 0,
+    "without taking out of a fold": 20,
+    "without versions in a fold": 1,
+    "without versioned left facts in a fold": 1,
+    "without folding in the batch of the record": 85,
+    "without waiting for deliveries": 7,
+    "without acknowledging in order": 79,
+    "without closing what was revoked": 108,
+    "without reading again what was dropped": 5,
+    "without being told first what was said": 4,
+    "without state and offset in one batch": 0,
+    "without seeing what is not committed yet": 0,
+    "without a watermark": 0,
+    "without waiting for what comes of a record": 9,
+    "without positions at the alert store": 1,
+    "without positions of what was withdrawn": 2,
+    "without effect and offset at once": 3,
+    "without offsets beside the effects": 4,
+}
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_whatever_happens_the_answer_is_the_oracles(first: int) -> None:
+    seeds = [*range(SEEDS), *KEPT][first : first + CHUNK if first + CHUNK < SEEDS else None]
+    wrong = {seed: found[0] for seed in seeds if (found := explore(seed))}
+    assert wrong == {}, f"repeat one: make simulate SEED={min(wrong)}"
+
+
+@pytest.mark.parametrize("protection", NOTICED_AT)
+def test_a_protection_taken_out_is_noticed_and_it_alone_is_the_reason(protection: str) -> None:
+    place = replace(WHERE.get(protection, Place()), seed=NOTICED_AT[protection])
+    assert place.explore(ALL_WEAKENED[protection]), "look for another seed: make simulate PROTECTIONS=1"
+    assert place.explore() == []
+
+
+def test_every_protection_has_a_place_or_one_behind_it() -> None:
+    assert {*NOTICED_AT, *BACKED_UP} == set(ALL_WEAKENED)
+
+
+def test_a_seed_does_the_same_every_time() -> None:
+    first, second = Simulation(7), Simulation(7)
+    assert outcome(first) == outcome(second)
+    assert first.timeline.account() == second.timeline.account()
+    assert first.broker.logs == second.broker.logs
