@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.simulation.__main__ import Ran, complaints, main
 from tests.simulation.protections import ALL_WEAKENED, BACKED_UP, WHERE, Place
 from tests.simulation.simulation import Simulation, explore, outcome
+from tests.simulation.timeline import ACCOUNT_EVENTS
 
 SEEDS = 300
 CHUNK = 25
@@ -74,6 +76,18 @@ def test_a_protection_taken_out_is_noticed_and_it_alone_is_the_reason(protection
 
 def test_every_protection_has_a_place_or_one_behind_it() -> None:
     assert {*NOTICED_AT, *BACKED_UP} == set(ALL_WEAKENED)
+
+
+def test_a_seed_that_goes_wrong_prints_the_one_command_that_repeats_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "  repeat it: make simulate SEED=7" in complaints(Ran(seeds=1, wrong=[(7, "alert a")]))
+    monkeypatch.setattr("sys.argv", ["simulation", "--seed", "7"])
+    monkeypatch.setattr(Simulation, "differences", lambda simulation: ["alert a: held nothing"])
+    assert main() == 1
+    account = capsys.readouterr().out.splitlines()
+    assert account[-2:-1] == ["alert a: held nothing"]
+    assert len(account) == ACCOUNT_EVENTS + 2
 
 
 def test_a_seed_does_the_same_every_time() -> None:

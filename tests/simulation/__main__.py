@@ -67,8 +67,8 @@ def _explore(start: int, seeds: int, jobs: int) -> int:
     begun, told = time.monotonic(), 0
     total = Ran()
     for ran in _in_parallel(start, seeds, jobs):
-        for seed, difference in ran.wrong:
-            _say(f"seed {seed} differs: {difference}\n  repeat it: make simulate SEED={seed}")
+        for line in complaints(ran):
+            _say(line)
         total.add(ran)
         if total.seeds // REPORT_EVERY > told:
             told = total.seeds // REPORT_EVERY
@@ -106,6 +106,13 @@ def _run(seeds: range) -> Ran:
             )
         )
     return total
+
+
+def complaints(ran: Ran) -> Iterator[str]:
+    """What went wrong, and for each seed the one command that repeats it."""
+    for seed, difference in ran.wrong:
+        yield f"seed {seed} differs: {difference}"
+        yield f"  repeat it: make simulate SEED={seed}"
 
 
 def _summary(ran: Ran, wall_s: float, jobs: int) -> Iterator[str]:

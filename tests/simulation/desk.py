@@ -1,6 +1,6 @@
 """One fact partition by hand: facts, ticks and activations with offsets, and a judge over them.
 
-For tests that need to say exactly what is read when. The model next door has many partitions and a schedule instead.
+For tests that need to say exactly what is read when. The simulation has many partitions and a schedule instead.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Group:
     def __init__(
         self, site: Site, name: str, places: Sequence[Place], size: int, start: StartProcess
     ) -> None:
-        """`size` processes work on `places`, on as many machines and one to spare for each zombie there may be."""
+        """`size` processes work on `places`, on as many machines, with one to spare for each of two zombies."""
         self.site, self.name, self.places, self.size = site, name, places, size
         self._start = start
         self._machines = [Machine(f"m{number}") for number in range(size + 2)]
