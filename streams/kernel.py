@@ -97,7 +97,8 @@ class FoldView(Protocol):
     """What a rule sees of one key of a fold join: aggregates by name, and a few of the records behind them.
 
     Bounds are half-open, `low` <= number < `high`; None is no bound. With n records under the key every call costs
-    O(log n), `ranked` O(log n + limit). Raises KeyError for a name that the fold does not declare.
+    O(log n), `ranked` O(log n + limit) and `days` O(log n + days). Raises KeyError for a name that the fold does not
+    declare.
     """
 
     @property
@@ -123,6 +124,12 @@ class FoldView(Protocol):
 
     def within(self, name: str, low: Number | None = None, high: Number | None = None) -> Totals:
         """Of a MULTISET, or of the days of a PER_DAY."""
+        ...
+
+    def days(
+        self, name: str, low: int | None = None, high: int | None = None
+    ) -> Sequence[tuple[int, Totals]]:
+        """Of a PER_DAY: the days within the bounds that have contributions, in order."""
         ...
 
     def quantile(
@@ -349,7 +356,7 @@ class Aggregate(StrEnum):
     """What a fold keeps of the contributions of one name. None of them depends on order, repeats or corrections."""
 
     SUM = "sum"  # contributions: numbers
-    PER_DAY = "per_day"  # (day, number) pairs; how many and their sum, by day
+    PER_DAY = "per_day"  # (day, number) pairs; how many and their sum, of a span of days or day by day
     DISTINCT = "distinct"  # texts; how many different ones
     MULTISET = "multiset"  # numbers; how many and their sum within bounds, quantiles
     RANKED = "ranked"  # numbers; the records themselves in that order, for evidence

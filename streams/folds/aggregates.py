@@ -81,6 +81,12 @@ class Aggregates:
     def within(self, name: str, low: Number | None = None, high: Number | None = None) -> Totals:
         return self._tree(name, Aggregate.MULTISET, Aggregate.PER_DAY).within(low, high)
 
+    def days(
+        self, name: str, low: int | None = None, high: int | None = None
+    ) -> Sequence[tuple[int, Totals]]:
+        entries = self._tree(name, Aggregate.PER_DAY).entries(low, high)
+        return [(day, Totals(count, amount)) for day, count, amount in entries]
+
     def quantile(
         self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None
     ) -> Number | None:

@@ -37,6 +37,18 @@ class Recomputed:
         numbers = [number for place, number in found if _lies(place, low, high)]
         return Totals(len(numbers), exact(sum(numbers, Fraction(0))))
 
+    def days(
+        self, name: str, low: int | None = None, high: int | None = None
+    ) -> Sequence[tuple[int, Totals]]:
+        found: dict[int, list[Number]] = {}
+        for day, number in self._contributed(name, Aggregate.PER_DAY):
+            if _lies(day, low, high):
+                found.setdefault(day, []).append(number)
+        return [
+            (day, Totals(len(numbers), exact(sum(numbers, Fraction(0)))))
+            for day, numbers in sorted(found.items())
+        ]
+
     def quantile(
         self, name: str, share: Fraction, low: Number | None = None, high: Number | None = None
     ) -> Number | None:

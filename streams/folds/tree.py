@@ -20,6 +20,8 @@ from streams.kernel import Number, Totals, exact
 
 #: Numbers, texts, or lists of both; those of one tree compare with each other.
 Key = Any
+#: A key, how often it is in the bag, and its sum.
+Entry = tuple[Key, int, Number]
 #: Entries of a block. Larger ones are written whole for one changed entry, smaller ones make the tree deeper.
 ENTRIES_MAX = 64
 
@@ -237,21 +239,25 @@ class Tree:
 
     def first(self, limit: int, low: Key | None, high: Key | None) -> list[Key]:
         """The least keys within the bounds."""
-        ascending = self._ascending(self.root, low)
-        return list(islice(takewhile(lambda key: high is None or key < high, ascending), limit))
+        return [key for key, _, _ in islice(self.entries(low, high), limit)]
 
     def last(self, limit: int, low: Key | None, high: Key | None) -> list[Key]:
         """The greatest ones, greatest first."""
         descending = self._descending(self.root, high)
         return list(islice(takewhile(lambda key: low is None or key >= low, descending), limit))
 
-    def _ascending(self, number: int | None, low: Key | None) -> Iterator[Key]:
+    def entries(self, low: Key | None, high: Key | None) -> Iterator[Entry]:
+        """What lies within the bounds, in order."""
+        ascending = self._ascending(self.root, low)
+        return takewhile(lambda entry: high is None or entry[0] < high, ascending)
+
+    def _ascending(self, number: int | None, low: Key | None) -> Iterator[Entry]:
         if number is None:
             return
         block = self._blocks.read(number)
         at = 0 if low is None else bisect_left(block.keys, low)
         if block.children is None:
-            yield from block.keys[at:]
+            yield from islice(zip(block.keys, block.counts, block.sums, strict=True), at, None)
         else:
             for child in block.children[max(at - 1, 0) :]:
                 yield from self._ascending(child, low)

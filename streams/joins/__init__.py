@@ -14,6 +14,7 @@ from streams.joins import (
     contract,
     control,
     official,
+    payment_series,
     person_benefit,
     procedure,
     rectification,
@@ -89,6 +90,7 @@ JOINS: tuple[Join, ...] = (
     official.JOIN,
     procedure.JOIN,
     person_benefit.JOIN,
+    payment_series.JOIN,
     cadre.JOIN,
     rectification.JOIN,
 )

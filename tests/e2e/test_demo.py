@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 RECORDS = 3_000
 DEMO_TIMEOUT_S = 400.0
 COMMAND_TIMEOUT_S = 60.0
-RULES = {"A01", "A02", "C01", "C03", "C04", "H05", "P01", "P02", "P12", "P13", "S01"}
+RULES = {"A01", "A02", "C01", "C03", "C04", "F02", "H05", "P01", "P02", "P12", "P13", "S01"}
 #: A row of the table: rule, planted, found | to withdraw, withdrawn | falsely raised | decoys, notified.
 ROW = re.compile(r"^(\w+) +(\d+) +(\d+) \| +(\d+) +(\d+) \| +(\d+) \| +(\d+) +(\d+)$", re.M)
 

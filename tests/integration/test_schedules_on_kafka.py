@@ -99,7 +99,7 @@ def test_both_orders_lead_to_the_same_alerts(answers: tuple[Answer, Answer]) -> 
     first, second = answers
     assert first.topic.standing == second.topic.standing
     rules = {rule for rule, _ in (first.topic.subjects[alert_id] for alert_id in first.topic.standing)}
-    assert rules == {"A01", "A02", "C01", "C03", "C04", "H05", "P01", "P02", "P12", "P13", "S01"}
+    assert rules == {"A01", "A02", "C01", "C03", "C04", "F02", "H05", "P01", "P02", "P12", "P13", "S01"}
     assert len(first.topic.standing) > 100
 
 

@@ -24,7 +24,7 @@ from xiezhi.log import LogReader
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the UK data are not at {FOLDER}")
 
 #: Rules of whose inputs the data have none, or not all: of P01 the day on which a notice was published.
-WITHOUT_INPUTS = {"A01", "A02", "C01", "C03", "C04", "H05", "P01", "P13", "S01"}
+WITHOUT_INPUTS = {"A01", "A02", "C01", "C03", "C04", "F02", "H05", "P01", "P13", "S01"}
 
 
 @dataclass(frozen=True, slots=True)

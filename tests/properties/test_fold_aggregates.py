@@ -72,6 +72,7 @@ QUESTIONS: dict[str, Callable[[Any, Any, Fraction], Question]] = {
     "records": lambda low, high, share: lambda view: (view.key, view.records, view.unfolded),
     "sum": lambda low, high, share: lambda view: view.sum("total"),
     "per day": lambda low, high, share: lambda view: view.within("daily", low, high),
+    "days": lambda low, high, share: lambda view: view.days("daily", low, high),
     "distinct": lambda low, high, share: lambda view: view.distinct("parties"),
     "multiset": lambda low, high, share: lambda view: view.within("amounts", low, high),
     "quantile": lambda low, high, share: lambda view: view.quantile("amounts", share, low, high),

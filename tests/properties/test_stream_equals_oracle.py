@@ -164,6 +164,9 @@ def _variants(version: int, key: str, day: int) -> list[Statement]:
         real.paid("payment-1", on, 90_000, **contract, **told),
         real.paid("payment-2", on, 40_000, **contract, **told),
         real.paid("payment-3", on, 40_000, kind="refund", **contract, **told),
+        real.paid("payment-4", on, 15_000_000, contract_id=None, **told),
+        real.paid("payment-5", on, (15_000_000, 5_000_000)[day % 2], contract_id=None, **told),
+        real.paid("payment-6", on, 12_000_000, kind=("payment", "refund")[day % 2], contract_id=None, **told),
         real.accepted("acceptance", on, **contract, **told),
         real.announced("notice", **procedure, **told, bid_deadline=instant(on)),
         real.bid("bid-a", "a", on, **procedure, **told),
@@ -209,7 +212,7 @@ def _real_log(first: bytes, later: bytes) -> list[Outgoing]:
     return begun + [_real_record(*chunk) for chunk in _in_chunks(later, 3)]
 
 
-real_logs = st.builds(_real_log, st.binary(min_size=30, max_size=30), st.binary(max_size=36))
+real_logs = st.builds(_real_log, st.binary(min_size=33, max_size=33), st.binary(max_size=36))
 
 
 @settings(DETERMINISTIC, max_examples=200)

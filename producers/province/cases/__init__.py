@@ -13,6 +13,7 @@ from producers.province.cases import (
     overdue,
     overpayments,
     rebounds,
+    splitting,
 )
 from producers.province.cases.plot import Plot
 
@@ -23,6 +24,7 @@ PLOTS: tuple[Plot, ...] = (
     *changes.PLOTS,
     *overpayments.PLOTS,
     *early_payments.PLOTS,
+    *splitting.PLOTS,
     *benefits.PLOTS,
     *cadres.PLOTS,
     *overdue.PLOTS,

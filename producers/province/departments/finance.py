@@ -39,19 +39,42 @@ def pay(
     return scene.say(PAYMENT, payment, at=payment.paid_at)
 
 
-def grant(scene: Scene, payee_id: str, amount_minor: int, *, day: int, purpose: Purpose) -> Payment:
-    """Money paid without a contract: subsidies, transfers to other units, small purchases."""
+def grant(
+    scene: Scene,
+    payee_id: str,
+    amount_minor: int,
+    *,
+    day: int,
+    purpose: Purpose,
+    contract_id: str | None = None,
+    delay_days: float | None = None,
+) -> Payment:
+    """Money paid without a contract, as a rule: subsidies, transfers to other units, small purchases."""
     payment = Payment(
         record_id=scene.new_id("PY"),
         payer_id=scene.unit,
         payee_id=payee_id,
+        contract_id=contract_id,
         kind="payment",
         purpose=purpose,
         amount_minor=amount_minor,
         currency=CURRENCY,
         paid_at=scene.at(day),
     )
-    return scene.say(PAYMENT, payment, at=payment.paid_at)
+    return scene.say(PAYMENT, payment, at=payment.paid_at, delay_days=delay_days)
+
+
+def refund(scene: Scene, payment: Payment, *, day: int, delay_days: float | None = None) -> Payment:
+    """All of a payment comes back."""
+    returned = Payment(
+        **{
+            **payment.model_dump(),
+            "record_id": scene.new_id("PY"),
+            "kind": "refund",
+            "paid_at": scene.at(day),
+        }
+    )
+    return scene.say(PAYMENT, returned, at=returned.paid_at, delay_days=delay_days)
 
 
 def appropriate(scene: Scene, line: str, amount_minor: int, *, year: int) -> Budget:

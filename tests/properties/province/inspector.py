@@ -36,6 +36,8 @@ class Limits:
     projects: int = 3
     rebound_days: int = 730
     rectification_days: int = 75  # sixty, and some to wait for the record
+    approval_minor: int = 200_000_00
+    parts_within_days: int = 5
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Inspector:
             self._frequent_changes,
             self._overpaid,
             lambda: (found for _, _, found in self._paid_early()),
+            self._split_payments,
             self._paid_to_the_dead,
             self._busy_cadres,
             self._overdue,
@@ -200,6 +203,18 @@ class Inspector:
                 if payment["paid_at"] < first and beyond:
                     yield contract["buyer_id"], payment["paid_at"], hit("C04", contract_id=contract_id)
                     break
+
+    def _split_payments(self) -> Iterator[Hit]:
+        series: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
+        for payment in self._entries.get(catalogue.PAYMENT, ()):
+            if payment["contract_id"] is None and payment["amount_minor"] < self._limits.approval_minor:
+                series[payment["payer_id"], payment["payee_id"], payment["purpose"]].append(payment)
+        within_ms = self._limits.parts_within_days * DAY_MS
+        for (payer, payee, purpose), payments in series.items():
+            for first in (int(payment["paid_at"]) for payment in payments):
+                together = [one for one in payments if 0 <= one["paid_at"] - first <= within_ms]
+                if sum(map(_signed, together)) >= self._limits.approval_minor:
+                    yield hit("F02", payer_id=payer, payee_id=payee, purpose=purpose)
 
     def _paid_to_the_dead(self) -> Iterator[Hit]:
         deaths = {death["person"]: death["died_on"] for death in self._entries[catalogue.DEATH]}

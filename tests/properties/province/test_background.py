@@ -18,6 +18,8 @@ STRICT = Limits(
     tolerance_permille=0,
     grace_days=0,
     rectification_days=50,
+    approval_minor=100_000_00,
+    parts_within_days=14,
 )
 
 

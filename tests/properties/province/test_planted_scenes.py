@@ -19,7 +19,7 @@ from producers.province.texts import texts
 from tests.properties.province.inspector import Hit, hit, inspect
 from tests.properties.province.provinces import SEEDS, province
 
-RULES = ("P01", "P02", "P12", "P13", "C01", "C03", "C04", "S01", "H05", "A01", "A02")
+RULES = ("P01", "P02", "P12", "P13", "C01", "C03", "C04", "F02", "S01", "H05", "A01", "A02")
 SUBJECTS = {
     "P01": {"procedure_id"},
     "P02": {"procedure_id"},
@@ -28,6 +28,7 @@ SUBJECTS = {
     "C01": {"contract_id"},
     "C03": {"contract_id"},
     "C04": {"contract_id"},
+    "F02": {"payer_id", "payee_id", "purpose"},
     "S01": {"person", "scheme"},
     "H05": {"person"},
     "A01": {"finding_id"},
@@ -143,7 +144,7 @@ def test_the_reference_page_lists_every_plot_with_its_notes() -> None:
             else "none: it is withdrawn in the second phase"
         )
         assert f"| {plot.rule} | `{plot.name}` | {note.en} · {note.zh} | {excuse} |" in page
-    assert len(re.findall(r"^\| [PCSHA]\d\d \|", page, re.MULTILINE)) == len(PLOTS)
+    assert len(re.findall(r"^\| [PCFSHA]\d\d \|", page, re.MULTILINE)) == len(PLOTS)
 
 
 def test_notes_belong_to_plots_and_decoys_have_an_excuse() -> None:

@@ -100,6 +100,8 @@ EVERYTHING = [
     amended("a2", "2026-02-20", 120_000),
     amended("a3", "2026-03-20", 127_000),
     paid("p1", "2026-04-01", 130_000),
+    paid("p2", "2026-04-01", 12_000_000, contract_id=None),
+    paid("p3", "2026-04-02", 12_000_000, contract_id=None),
     accepted("v1", "2026-05-01"),
     audited("f-1", "C03", "2026-01-15"),
     audited("f-2", "C01", "2026-01-15"),
@@ -135,7 +137,7 @@ def test_the_order_of_the_log_changes_nothing(order: list[Statement]) -> None:
 
 def test_one_log_can_raise_every_kind_of_alert() -> None:
     found = {one.owner for one in judge(EVERYTHING, pack="cn").alerts.values()}
-    assert found == {"A01", "A02", "C01", "C03", "C04", "H05", "P02", "P12", "P13", "S01"}
+    assert found == {"A01", "A02", "C01", "C03", "C04", "F02", "H05", "P02", "P12", "P13", "S01"}
 
 
 def test_no_join_key_breaks_the_rule_for_keys() -> None:
