@@ -6,16 +6,18 @@ contribution is to take out the old one, exactly as it was added, and to add the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from streams.folds.columns import dumps, loads
 from streams.folds.quantiles import quantile
-from streams.folds.tree import ENTRIES_MAX, Blocks, Key, Tree, as_json, from_json
+from streams.folds.tree import ENTRIES_MAX, Blocks, Key, Tree
 from streams.kernel import Aggregate, Fold, Number, Statement, Totals, exact
 
 Slot = tuple[str, str]  # (record type, record id)
+#: In names of records: less than any character of a record type, so that they sort as the pairs do.
+_SEPARATOR = "\x1f"
 ReadStatement = Callable[[Slot], Statement]
 
 
@@ -61,11 +63,11 @@ class Aggregates:
         """Everything but the blocks."""
         trees = [(name, tree.root, tree.next_number) for name, tree in self._trees.items()]
         content = [self.records, self.unfolded, list(self._sums.items()), trees]
-        return json.dumps(content, separators=(",", ":"), default=as_json).encode()
+        return dumps(content)
 
     def restore(self, row: bytes) -> None:
         """Take over what `to_bytes` wrote."""
-        self.records, self.unfolded, sums, trees = json.loads(row, object_hook=from_json)
+        self.records, self.unfolded, sums, trees = loads(row)
         self._sums = dict(sums)
         for name, root, next_number in trees:
             self._trees[name].root, self._trees[name].next_number = root, next_number
@@ -105,8 +107,8 @@ class Aggregates:
     ) -> Sequence[Statement]:
         tree = self._tree(name, Aggregate.RANKED)
         listed = tree.last if descending else tree.first
-        bounds = (None if bound is None else [bound] for bound in (low, high))
-        return [self._read((record_type, record_id)) for _, record_type, record_id in listed(limit, *bounds)]
+        bounds = (None if bound is None else (bound,) for bound in (low, high))
+        return [self._read(_slot(name)) for _, name in listed(limit, *bounds)]
 
     def _tree(self, name: str, *aggregates: Aggregate) -> Tree:
         if self._fold.aggregates.get(name) not in aggregates:
@@ -122,5 +124,10 @@ def _entry(aggregate: Aggregate, slot: Slot, value: Any) -> tuple[Key, Number]:
     if aggregate is Aggregate.MULTISET:
         return value, value
     if aggregate is Aggregate.RANKED:
-        return [value, *slot], 0
+        return (value, _SEPARATOR.join(slot)), 0
     return value, 0
+
+
+def _slot(name: str) -> Slot:
+    record_type, _, record_id = name.partition(_SEPARATOR)
+    return record_type, record_id

@@ -16,7 +16,7 @@ from xiezhi.store import KeyedStore
 #: memory; a miss costs one read and ~20 µs.
 BLOCKS_CACHED_MAX = 5_000
 
-_Place = tuple[bytes, bytes]  # view and row of the store
+_Place = tuple[bytes, bytes, int]  # view of the store, first part of the row, number of the block
 
 
 class BlockCache:
@@ -33,33 +33,32 @@ class BlockCache:
 
     def read(self, place: _Place) -> Block:
         """Raises StoreError for a block that is not there, which only a damaged store can lack."""
-        if place in self._changed:
-            block = self._changed[place]
-        else:
-            block = self._clean.get(place)
-            if block is not None:
-                self._clean.move_to_end(place)
-                return block
-            row = self._store.get(*place)
-            block = None if row is None else Block.from_bytes(row)
-        if block is None:
+        block = self._changed.get(place)
+        if block is not None:
+            return block
+        block = self._clean.get(place)
+        if block is not None:
+            self._clean.move_to_end(place)
+            return block
+        row = None if place in self._changed else self._store.get(place[0], _row(place))
+        if row is None:
             raise StoreError("a block of a fold is missing: delete the store's folder, the log restores it")
-        if place not in self._changed:
-            self._clean[place] = block
-            self._shrink()
+        block = self._clean[place] = Block.from_bytes(row)
+        self._shrink()
         return block
 
     def change(self, place: _Place, block: Block | None) -> None:
         """Keep `block` to be written; None frees it."""
-        self._clean.pop(place, None)
-        self._changed[place] = block
+        if block is None or self._changed.get(place) is not block:
+            self._clean.pop(place, None)
+            self._changed[place] = block
 
     def flush(self) -> None:
         """Write what changed into the current batch."""
-        for (view, row), block in self._changed.items():
-            self._store.put(view, row, None if block is None else block.to_bytes())
+        for place, block in self._changed.items():
+            self._store.put(place[0], _row(place), None if block is None else block.to_bytes())
             if block is not None:
-                self._clean[view, row] = block
+                self._clean[place] = block
         self._changed.clear()
         self._shrink()
 
@@ -84,4 +83,8 @@ class _TreeBlocks:
         self._cache.change(self._place(number), None)
 
     def _place(self, number: int) -> _Place:
-        return self._view, self._prefix + b"%d" % number
+        return self._view, self._prefix, number
+
+
+def _row(place: _Place) -> bytes:
+    return place[1] + b"%d" % place[2]

@@ -8,7 +8,6 @@ input offset.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -16,7 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 from streams.fact_rows import Fact, row_of
 from streams.folds.aggregates import Aggregates, Slot
 from streams.folds.blocks import BLOCKS_CACHED_MAX, BlockCache
-from streams.folds.tree import ENTRIES_MAX, as_json, from_json
+from streams.folds.columns import dumps, loads
+from streams.folds.tree import ENTRIES_MAX
 from streams.kernel import Fold, FoldView, Join, Statement
 from xiezhi.errors import StoreError
 from xiezhi.store import KeyedStore
@@ -50,13 +50,13 @@ class _Row(NamedTuple):
 
     def to_bytes(self) -> bytes:
         told = None if self.contribution is None else list(self.contribution.items())
-        head = json.dumps(told, separators=(",", ":"), default=as_json).encode()
+        head = dumps(told)
         return len(head).to_bytes(4, "big") + head + self.fact.to_bytes()
 
     @classmethod
     def from_bytes(cls, row: bytes) -> _Row:
         end = 4 + int.from_bytes(row[:4], "big")
-        told = json.loads(row[4:end], object_hook=from_json)
+        told = loads(row[4:end])
         return cls(Fact.from_bytes(row[end:]), None if told is None else dict(told))
 
 

@@ -8,17 +8,16 @@ answers does not.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import accumulate, islice, takewhile
 from typing import Any, NamedTuple, Protocol
 
+from streams.folds.columns import pack, unpack
 from streams.kernel import Number, Totals, exact
 
-#: Numbers, texts, or lists of both; those of one tree compare with each other.
+#: Numbers, texts, or (number, text) pairs; those of one tree are of one kind.
 Key = Any
 #: A key, how often it is in the bag, and its sum.
 Entry = tuple[Key, int, Number]
@@ -68,24 +67,12 @@ class Block:
         return upper
 
     def to_bytes(self) -> bytes:
-        columns = [self.keys, self.counts, self.sums, self.children, self.below]
-        return json.dumps(columns, separators=(",", ":"), default=as_json).encode()
+        return pack(self.keys, self.counts, self.sums, self.children, self.below)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Block:
-        return cls(*json.loads(raw, object_hook=from_json))
-
-
-def as_json(number: Any) -> dict[str, int]:
-    """A fraction as JSON carries it."""
-    if not isinstance(number, Fraction):
-        raise TypeError(f"{type(number).__name__} is not kept in blocks")
-    return {"n": number.numerator, "d": number.denominator}
-
-
-def from_json(written: dict[str, int]) -> Fraction:
-    """The fraction in what `as_json` wrote."""
-    return Fraction(written["n"], written["d"])
+        keys, counts, sums, children, below = unpack(raw)
+        return cls(keys or [], counts or [], sums or [], children, below or [])
 
 
 class Blocks(Protocol):
@@ -124,7 +111,8 @@ class Tree:
         self._blocks.write(number, leaf)
         for step in path:
             step.block.counts[step.at] += count
-            step.block.sums[step.at] = exact(step.block.sums[step.at] + amount)
+            if amount:
+                step.block.sums[step.at] = exact(step.block.sums[step.at] + amount)
             step.block.below[step.at] += different
             self._blocks.write(step.number, step.block)
         if len(leaf.keys) > self._entries_max:
