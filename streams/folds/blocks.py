@@ -6,7 +6,7 @@ cannot leave memory. What has not changed may leave at any time and is read agai
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 
 from streams.folds.tree import Block, Blocks
 from xiezhi.errors import StoreError
@@ -15,76 +15,107 @@ from xiezhi.store import KeyedStore
 #: Decoded blocks kept per partition, about 7 kB each. Without a bound one key with millions of records would take all
 #: memory; a miss costs one read and ~20 µs.
 BLOCKS_CACHED_MAX = 5_000
-
-_Place = tuple[bytes, bytes, int]  # view of the store, first part of the row, number of the block
+#: Blocks asked to leave when one comes. Changed ones cannot before the flush, and there may be thousands of them.
+_ASKED_PER_BLOCK = 3
 
 
 class BlockCache:
-    """The blocks of all fold keys of one partition."""
+    """The blocks of all fold keys of one partition.
+
+    Which one leaves is decided by second chances: one that was read since it was last asked to leave may stay. So a
+    read costs a look into a dict and a mark, which matters, since a record reads a dozen blocks.
+    """
 
     def __init__(self, store: KeyedStore, cached_max: int = BLOCKS_CACHED_MAX) -> None:
-        self._store, self._cached_max = store, cached_max
-        self._clean: OrderedDict[_Place, Block] = OrderedDict()
-        self._changed: dict[_Place, Block | None] = {}  # None: freed
+        self.store = store
+        self._cached_max = cached_max
+        self._queue: deque[tuple[_TreeBlocks, int, Block]] = deque()
+        self._changed: dict[_TreeBlocks, None] = {}
 
     def of(self, view: bytes, prefix: bytes) -> Blocks:
-        """The blocks of one tree: rows of `view` that begin with `prefix`."""
+        """The blocks of one tree: rows of `view` that begin with `prefix`.
+
+        Whoever asks twice for the same tree lets go of the first before the second is changed, and not before a flush.
+        """
         return _TreeBlocks(self, view, prefix)
 
-    def read(self, place: _Place) -> Block:
-        """Raises StoreError for a block that is not there, which only a damaged store can lack."""
-        block = self._changed.get(place)
-        if block is not None:
-            return block
-        block = self._clean.get(place)
-        if block is not None:
-            self._clean.move_to_end(place)
-            return block
-        row = None if place in self._changed else self._store.get(place[0], _row(place))
-        if row is None:
-            raise StoreError("a block of a fold is missing: delete the store's folder, the log restores it")
-        block = self._clean[place] = Block.from_bytes(row)
-        self._shrink()
-        return block
+    def keep(self, tree: _TreeBlocks, number: int, block: Block) -> None:
+        """Count a block that was decoded or made; one that was read long ago leaves for it."""
+        self._queue.append((tree, number, block))
+        self._shrink(_ASKED_PER_BLOCK)
 
-    def change(self, place: _Place, block: Block | None) -> None:
-        """Keep `block` to be written; None frees it."""
-        if block is None or self._changed.get(place) is not block:
-            self._clean.pop(place, None)
-            self._changed[place] = block
+    def changes(self, tree: _TreeBlocks) -> None:
+        """Remember that `flush` finds something to write here."""
+        self._changed[tree] = None
 
     def flush(self) -> None:
         """Write what changed into the current batch."""
-        for place, block in self._changed.items():
-            self._store.put(place[0], _row(place), None if block is None else block.to_bytes())
-            if block is not None:
-                self._clean[place] = block
+        for tree in self._changed:
+            tree.flush()
         self._changed.clear()
-        self._shrink()
+        self._shrink(2 * len(self._queue))  # nobody is asked a third time: after the first no block is marked
 
-    def _shrink(self) -> None:
-        while len(self._clean) > self._cached_max:
-            self._clean.popitem(last=False)
+    def _shrink(self, asked_max: int) -> None:
+        for _ in range(asked_max):
+            if len(self._queue) <= self._cached_max:
+                return
+            self._ask_to_leave(*self._queue.popleft())
+
+    def _ask_to_leave(self, tree: _TreeBlocks, number: int, block: Block) -> None:
+        if tree.held.get(number) is not block:
+            return  # freed
+        if block.used or number in tree.changed:
+            block.used = False
+            self._queue.append((tree, number, block))
+        else:
+            del tree.held[number]
 
 
 class _TreeBlocks:
-    """One tree's part of the cache."""
+    """One tree's part of the cache: decoded blocks by number, and those to be written (None: freed)."""
 
     def __init__(self, cache: BlockCache, view: bytes, prefix: bytes) -> None:
         self._cache, self._view, self._prefix = cache, view, prefix
+        self.held: dict[int, Block] = {}
+        self.changed: dict[int, Block | None] = {}
 
     def read(self, number: int) -> Block:
-        return self._cache.read(self._place(number))
+        """Raises StoreError for a block that is not there, which only a damaged store can lack."""
+        block = self.held.get(number)
+        if block is None:
+            block = self._load(number)
+        block.used = True
+        return block
 
     def write(self, number: int, block: Block) -> None:
-        self._cache.change(self._place(number), block)
+        if self.changed.get(number) is block:
+            return
+        if not self.changed:
+            self._cache.changes(self)
+        self.changed[number] = block
+        if self.held.get(number) is not block:
+            self.held[number] = block
+            self._cache.keep(self, number, block)
 
     def free(self, number: int) -> None:
-        self._cache.change(self._place(number), None)
+        if not self.changed:
+            self._cache.changes(self)
+        self.changed[number] = None
+        self.held.pop(number, None)
 
-    def _place(self, number: int) -> _Place:
-        return self._view, self._prefix, number
+    def flush(self) -> None:
+        for number, block in self.changed.items():
+            row = None if block is None else block.to_bytes()
+            self._cache.store.put(self._view, self._row(number), row)
+        self.changed.clear()
 
+    def _load(self, number: int) -> Block:
+        row = None if number in self.changed else self._cache.store.get(self._view, self._row(number))
+        if row is None:
+            raise StoreError("a block of a fold is missing: delete the store's folder, the log restores it")
+        block = self.held[number] = Block.from_bytes(row)
+        self._cache.keep(self, number, block)
+        return block
 
-def _row(place: _Place) -> bytes:
-    return place[1] + b"%d" % place[2]
+    def _row(self, number: int) -> bytes:
+        return self._prefix + b"%d" % number

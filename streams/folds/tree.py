@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, islice, takewhile
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from streams.folds.columns import pack, unpack
 from streams.kernel import Number, Totals, exact
@@ -46,6 +46,9 @@ class Block:
     sums: list[Number] = field(default_factory=list)
     children: list[int] | None = None  # block numbers; None in a leaf
     below: list[int] = field(default_factory=list)  # different keys under each child; empty in a leaf
+    used: bool = field(
+        default=False, compare=False
+    )  # for who keeps it: read since it was last asked to leave
 
     def totals(self) -> Totalled:
         different = len(self.keys) if self.children is None else sum(self.below)
@@ -83,12 +86,8 @@ class Blocks(Protocol):
     def free(self, number: int) -> None: ...
 
 
-class _Step(NamedTuple):
-    """One inner block on the way down, and through which of its entries the way led."""
-
-    number: int
-    block: Block
-    at: int
+#: One inner block on the way down: its number, the block, and through which of its entries the way led.
+_Step = tuple[int, Block, int]
 
 
 class Tree:
@@ -109,12 +108,12 @@ class Tree:
         path, number, leaf = self._way_to(key)
         different = _change(leaf, key, count, amount)
         self._blocks.write(number, leaf)
-        for step in path:
-            step.block.counts[step.at] += count
+        for above, inner, at in path:
+            inner.counts[at] += count
+            inner.below[at] += different
             if amount:
-                step.block.sums[step.at] = exact(step.block.sums[step.at] + amount)
-            step.block.below[step.at] += different
-            self._blocks.write(step.number, step.block)
+                inner.sums[at] = exact(inner.sums[at] + amount)
+            self._blocks.write(above, inner)
         if len(leaf.keys) > self._entries_max:
             self._split(path, number, leaf)
         elif not leaf.keys:
@@ -123,15 +122,15 @@ class Tree:
     def _way_to(self, key: Key) -> tuple[list[_Step], int, Block]:
         """The inner blocks down to the leaf where `key` belongs, and that leaf."""
         path: list[_Step] = []
-        number = self._root()
-        block = self._blocks.read(number)
+        read, number = self._blocks.read, self._root()
+        block = read(number)
         while block.children is not None:
             at = bisect_right(block.keys, key) - 1
             if at < 0:
                 at, block.keys[0] = 0, key
-            path.append(_Step(number, block, at))
+            path.append((number, block, at))
             number = block.children[at]
-            block = self._blocks.read(number)
+            block = read(number)
         return path, number, block
 
     def _split(self, path: list[_Step], number: int, block: Block) -> None:
