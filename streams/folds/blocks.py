@@ -15,8 +15,6 @@ from xiezhi.store import KeyedStore
 #: Decoded blocks kept per partition, about 7 kB each. Without a bound one key with millions of records would take all
 #: memory; a miss costs one read and ~20 µs.
 BLOCKS_CACHED_MAX = 5_000
-#: Blocks asked to leave when one comes. Changed ones cannot before the flush, and there may be thousands of them.
-_ASKED_PER_BLOCK = 3
 
 
 class BlockCache:
@@ -40,9 +38,11 @@ class BlockCache:
         return _TreeBlocks(self, view, prefix)
 
     def keep(self, tree: _TreeBlocks, number: int, block: Block) -> None:
-        """Count a block that was decoded or made; one that was read long ago leaves for it."""
+        """Count a block that was decoded or written; one that was read long ago leaves for it."""
         self._queue.append((tree, number, block))
-        self._shrink(_ASKED_PER_BLOCK)
+        block.queued = True
+        while len(self._queue) > self._cached_max:
+            self._ask_to_leave(*self._queue.popleft())
 
     def changes(self, tree: _TreeBlocks) -> None:
         """Remember that `flush` finds something to write here."""
@@ -53,21 +53,15 @@ class BlockCache:
         for tree in self._changed:
             tree.flush()
         self._changed.clear()
-        self._shrink(2 * len(self._queue))  # nobody is asked a third time: after the first no block is marked
-
-    def _shrink(self, asked_max: int) -> None:
-        for _ in range(asked_max):
-            if len(self._queue) <= self._cached_max:
-                return
-            self._ask_to_leave(*self._queue.popleft())
 
     def _ask_to_leave(self, tree: _TreeBlocks, number: int, block: Block) -> None:
-        if tree.held.get(number) is not block:
-            return  # freed
-        if block.used or number in tree.changed:
+        """Every block goes at the second time at the latest: the first takes its mark away."""
+        if block.used and tree.held.get(number) is block:
             block.used = False
             self._queue.append((tree, number, block))
-        else:
+            return
+        block.queued = False
+        if tree.held.get(number) is block and number not in tree.changed:
             del tree.held[number]
 
 
@@ -92,10 +86,7 @@ class _TreeBlocks:
             return
         if not self.changed:
             self._cache.changes(self)
-        self.changed[number] = block
-        if self.held.get(number) is not block:
-            self.held[number] = block
-            self._cache.keep(self, number, block)
+        self.changed[number] = self.held[number] = block
 
     def free(self, number: int) -> None:
         if not self.changed:
@@ -104,10 +95,12 @@ class _TreeBlocks:
         self.held.pop(number, None)
 
     def flush(self) -> None:
-        for number, block in self.changed.items():
+        changed, self.changed = self.changed, {}
+        for number, block in changed.items():
             row = None if block is None else block.to_bytes()
             self._cache.store.put(self._view, self._row(number), row)
-        self.changed.clear()
+            if block is not None and not block.queued:
+                self._cache.keep(self, number, block)
 
     def _load(self, number: int) -> Block:
         row = None if number in self.changed else self._cache.store.get(self._view, self._row(number))

@@ -46,9 +46,9 @@ class Block:
     sums: list[Number] = field(default_factory=list)
     children: list[int] | None = None  # block numbers; None in a leaf
     below: list[int] = field(default_factory=list)  # different keys under each child; empty in a leaf
-    used: bool = field(
-        default=False, compare=False
-    )  # for who keeps it: read since it was last asked to leave
+    # For who keeps it: was it read since it was last asked to leave, and will it be asked.
+    used: bool = field(default=False, compare=False)
+    queued: bool = field(default=False, compare=False)
 
     def totals(self) -> Totalled:
         different = len(self.keys) if self.children is None else sum(self.below)

@@ -36,6 +36,12 @@ def test_every_change_of_what_is_added_up_is_another_fingerprint() -> None:
     assert len({folds_fingerprint([join]) for join in joins}) == len(joins)
 
 
+def test_another_layout_of_the_rows_is_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = folds_fingerprint([JOIN])
+    monkeypatch.setattr("streams.folds.fingerprint._LAYOUT", b"3|")
+    assert folds_fingerprint([JOIN]) != before
+
+
 def test_timelines_and_rules_have_no_part_in_it() -> None:
     timeline = Join(name="t", inputs=())
     assert folds_fingerprint([timeline]) == ""
