@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from streams.kernel import Evidence, Finding, FoldView, Outcome, Parameters, Statement
 from streams.rules.days import day_of, start_of
 from streams.rules.findings import clear, insufficient, merged, not_applicable
+from streams.rules.standing import known_since_ms, standing_since_ms
 from streams.rules.working_days import WorkingDays
 
 #: Four weeks. No window may be longer, or it would reach beyond the payments of the view.
@@ -144,24 +144,19 @@ def _hit(view: FoldView, windows: Sequence[_Window], limit: int, large: int) -> 
 
 
 def _standing_since_ms(payments: Sequence[Statement], windows: Sequence[_Window], limit: int) -> int:
-    """When, in the order of ingestion, some window reached the limit and stayed there: a refund may be on its way.
+    """Since when some window has reached the limit: a refund may still be on its way.
 
-    Where that takes more payments than are cited, since the last of these.
+    Where that takes more payments than are cited, since all of these are known.
     """
-    nets, since = dict.fromkeys(windows, 0), None
-    for ingested_ms, group in groupby(sorted(payments, key=_ingested_ms), key=_ingested_ms):
-        for one in group:
-            for window in windows:
-                nets[window] += _signed(one) if window.has(one) else 0
-        if max(nets.values()) < limit:
-            since = None
-        elif since is None:
-            since = ingested_ms
-    return max(map(_ingested_ms, payments)) if since is None else since
+    nets = dict.fromkeys(windows, 0)
 
+    def reached_with(payment: Statement) -> bool:
+        for window in windows:
+            nets[window] += _signed(payment) if window.has(payment) else 0
+        return max(nets.values()) >= limit
 
-def _ingested_ms(payment: Statement) -> int:
-    return payment.source.ingested_ms
+    since = standing_since_ms(payments, reached_with)
+    return known_since_ms(payments) if since is None else since
 
 
 def _signed(payment: Statement) -> int:

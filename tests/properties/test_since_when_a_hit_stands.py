@@ -78,6 +78,16 @@ POOLS: Mapping[str, Sequence[Statement]] = {
         holds("x", SPOUSE, "a"),
         holds("y", OFFICIAL, "a"),
     ],
+    "F02": [  # all within one of its periods
+        paid("s0", "2026-03-02", 9_000_000, contract_id=None),
+        paid("s1", "2026-03-03", 12_000_000, contract_id=None),
+        paid("s2", "2026-03-04", 9_000_000, contract_id=None),
+        paid("s3", "2026-03-04", 5_000_000, contract_id=None, kind="refund"),
+        paid("s4", "2026-02-27", 9_000_000, contract_id=None),
+        paid("s5", "2026-03-09", 30_000_000, contract_id=None),
+        paid("s6", "2026-03-05", 12_000_000, contract_id=None, kind="refund"),
+        paid("s7", "2026-03-09", 8_000_000, contract_id=None),
+    ],
     "H05": [
         appointed("h0", "x"),
         appointed("h1", "x", "2026-03-01"),
