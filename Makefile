@@ -76,7 +76,8 @@ tamper: $(READY) ## Random changes to audit evidence, all of which must be found
 ##@ Measure
 bench: $(READY) ## Router and judge on a backlog beside stock Faust, with profiles: make bench RECORDS=200000
 	$(BIN)/python -m benchmarks.backlog --records $(or $(RECORDS),200000)
-bench-audit: $(READY) ## The audit log at a million leaves: publishing, verification, proofs. Needs 0.5 GB of disk
+bench-audit: $(READY) ## The audit log at a million leaves, then its service on a backlog. Needs 0.5 GB of disk
 	$(BIN)/python -m benchmarks.audit --leaves $(or $(LEAVES),1000000)
+	$(BIN)/python -m benchmarks.audit_service --records $(or $(RECORDS),300000)
 bench-telemetry: $(READY) ## What traces cost on the whole path: make bench-telemetry RECORDS=200000 ROUNDS=3
 	$(BIN)/python -m benchmarks.telemetry --records $(or $(RECORDS),200000) --rounds $(or $(ROUNDS),3)

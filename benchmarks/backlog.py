@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from benchmarks import report
-from benchmarks.bus import Bus
+from benchmarks.bus import Bus, bus_with_backlog
 from benchmarks.machine import machine, versions
 from benchmarks.measuring import Measurement, measure, wait_for_file
+from benchmarks.results import RAW, write_raw
 from benchmarks.sampling import Profile
 from benchmarks.workload import planted
 from schemas.catalogue import PAYMENT
 from xiezhi.errors import XiezhiError
 
-RESULTS = Path(__file__).parent / "results"
 STAGES = ("router", "judge")
 #: Stock Faust decodes only so many of the payments: it is slow, and its rate does not depend on how many they are.
 STOCK_RECORDS_MAX = 30_000
@@ -40,7 +37,7 @@ PROFILED_RECORDS_MAX = 50_000
 @click.option("--records", default=200_000, show_default=True, help="Records of the backlog, about.")
 @click.option("--runs", default=3, show_default=True, help="Runs; figures are medians over them.")
 @click.option("--profiles/--no-profiles", default=True, show_default=True, help="A last run, profiled.")
-@click.option("--results", default=RESULTS, show_default=True, type=click.Path(path_type=Path))
+@click.option("--results", default=RAW, show_default=True, type=click.Path(path_type=Path))
 def bench(records: int, runs: int, profiles: bool, results: Path) -> None:
     """Measure router and judge on a backlog."""
     about = {"machine": machine(), "versions": versions()}
@@ -59,14 +56,11 @@ def bench(records: int, runs: int, profiles: bool, results: Path) -> None:
         "runs": {name: [asdict(one) for one in found] for name, found in measured.items()},
         "profiles": {name: asdict(found) for name, found in profiled.items()},
     }
-    results.mkdir(parents=True, exist_ok=True)
-    file = results / f"backlog-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
-    file.write_text(json.dumps(raw, indent=1), "utf-8")
-    click.echo(f"\nraw results: {file}")
+    click.echo(f"\nraw results: {write_raw('backlog', raw, results)}")
 
 
 def _run(records: int, what: str) -> Iterator[Measurement]:
-    with _bus_with_backlog(records, what) as (bus, folder):
+    with bus_with_backlog(records, what, click.echo) as (bus, folder):
         yield _told(_stock(bus, folder))
         yield _told(
             measure("router", bus.process("router", "streams.app", "router"), bus.lags("router").read)
@@ -79,7 +73,7 @@ def _run(records: int, what: str) -> Iterator[Measurement]:
 def _profile(records: int) -> dict[str, Profile]:
     """A shorter run of its own: a profiler slows what it looks at."""
     profiles = {}
-    with _bus_with_backlog(records, "profiles") as (bus, folder):
+    with bus_with_backlog(records, "profiles", click.echo) as (bus, folder):
         for stage in STAGES:
             file = folder / f"{stage}.profile"
             process = bus.process(stage, "benchmarks.profiled", stage, str(file))
@@ -89,18 +83,6 @@ def _profile(records: int) -> dict[str, Profile]:
                 bus.require_routed()
         bus.require_alerts(planted(records))
     return profiles
-
-
-@contextmanager
-def _bus_with_backlog(records: int, what: str) -> Iterator[tuple[Bus, Path]]:
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="xiezhi-bench-")))
-        click.echo(f"{what}: starting a broker and a registry in {folder}")
-        bus = Bus.new(folder, opened)
-        bus.prepare()
-        sent, seconds = bus.publish(records)
-        click.echo(f"{what}: {sent:,} records published in {seconds:.1f} s")
-        yield bus, folder
 
 
 def _stock(bus: Bus, folder: Path) -> Measurement:

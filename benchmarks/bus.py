@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,18 @@ class Bus:
 
     def prepare(self) -> None:
         """Contracts and rules applied, every rule active from the first offset of the fact topic on."""
-        for arguments in (("contracts", "apply"), ("rules", "apply", "--pack", PACK)):
-            self._stack.run(
-                "-".join(arguments[:2]), ("-m", "xiezhi.cli.main", *arguments), self.settings, self._root
-            )
+        self.command("contracts", "apply")
+        self.command("rules", "apply", "--pack", PACK)
         with LogReader(self.settings.bootstrap_servers) as log:
             watermark = LowWatermark(Lags(self.settings.bootstrap_servers, passed_by(self.settings)), now_ms)
             Clock(self.settings, log, watermark, self._producer(), now_ms).step()
         self.tick(now_ms())
         self._control_records = self.ends(self.facts)
+
+    def command(self, *arguments: str) -> None:
+        """Runs `xiezhi ARGUMENTS` to its end. Raises StackError when it fails."""
+        name = "-".join(arguments[:2])
+        self._stack.run(name, ("-m", "xiezhi.cli.main", *arguments), self.settings, self._root)
 
     def publish(self, records: int) -> tuple[int, float]:
         """Publishes a backlog of about so many records; returns how many it were and in how many seconds."""
@@ -150,6 +154,19 @@ class Bus:
                         producer.poll(0.1)
         if producer.flush(FLUSH_TIMEOUT_S) or failed:
             raise DeliveryError(f"the backlog could not be published: {failed[:1] or 'timeout'}")
+
+
+@contextmanager
+def bus_with_backlog(records: int, what: str, say: Callable[[str], None]) -> Iterator[tuple[Bus, Path]]:
+    """A bus that nothing has read from yet, and a folder for whoever measures on it; both end with the block."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="xiezhi-bench-")))
+        say(f"{what}: starting a broker and a registry in {folder}")
+        bus = Bus.new(folder, opened)
+        bus.prepare()
+        sent, seconds = bus.publish(records)
+        say(f"{what}: {sent:,} records published in {seconds:.1f} s")
+        yield bus, folder
 
 
 def _free_ports() -> Ports:

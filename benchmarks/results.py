@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 FILE = Path(__file__).parent / "RESULTS.md"
+#: Where raw files go unless told otherwise; not under version control.
+RAW = Path(__file__).parent / "results"
 _HEAD = "# Measured\n\nNewest figures of each benchmark, with machine and versions. Ratios hold within a run only.\n"
 
 
@@ -20,3 +25,11 @@ def write_section(title: str, lines: Iterable[str], file: Path = FILE) -> None:
     else:
         text = f"{text.rstrip()}\n\n{section}"
     file.write_text(text, "utf-8")
+
+
+def write_raw(name: str, content: Mapping[str, Any], folder: Path = RAW) -> Path:
+    """Keep everything that was measured, in a new file named after benchmark and time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
+    file.write_text(json.dumps(content, indent=1), "utf-8")
+    return file

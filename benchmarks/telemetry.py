@@ -7,7 +7,6 @@ data of its own and the same backlog, and counts only if all of it was routed an
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import psutil
 
 from benchmarks.bus import Bus
 from benchmarks.machine import machine, versions
-from benchmarks.results import FILE, write_section
+from benchmarks.results import write_raw, write_section
 from benchmarks.workload import planted
 from streams.clock import passed_by
 from xiezhi.contracts.naming import ALERT
@@ -86,14 +85,11 @@ def bench(records: int, rounds: int, write: bool) -> None:
     click.echo("\n" + "\n".join(lines))
     if write:
         write_section(TITLE, lines)
-        folder = FILE.parent / "results"
-        folder.mkdir(exist_ok=True)
-        file = folder / f"telemetry-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
         raw = {
             "about": about,
             "passages": {way: [asdict(one) for one in found] for way, found in passages.items()},
         }
-        file.write_text(json.dumps(raw, indent=1), "utf-8")
+        write_raw("telemetry", raw)
 
 
 def report(
