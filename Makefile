@@ -74,8 +74,8 @@ tamper: $(READY) ## Random changes to audit evidence, all of which must be found
 	$(BIN)/python -m tests.faults.tamper --changes $(or $(N),1000)
 
 ##@ Measure
-bench: $(READY) ## Router and judge on a backlog beside stock Faust, with profiles: make bench RECORDS=200000
-	$(BIN)/python -m benchmarks.backlog --records $(or $(RECORDS),200000)
+bench: $(READY) ## Scenarios S1 to S7 on a real broker, beside Quix, Kafka Streams and stock Faust: make bench ONLY=S2,S5
+	$(BIN)/python -m benchmarks.bench --only "$(ONLY)" $(if $(RECORDS),--records $(RECORDS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 bench-audit: $(READY) ## The audit log at a million leaves, then its service on a backlog. Needs 0.5 GB of disk
 	$(BIN)/python -m benchmarks.audit --leaves $(or $(LEAVES),1000000)
 	$(BIN)/python -m benchmarks.audit_service --records $(or $(RECORDS),300000)

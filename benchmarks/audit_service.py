@@ -20,7 +20,7 @@ import click
 from benchmarks import report
 from benchmarks.bus import bus_with_backlog
 from benchmarks.machine import machine, versions
-from benchmarks.measuring import Measurement, measure
+from benchmarks.measuring import Measurement, measure_process
 from benchmarks.results import RAW, write_raw, write_section
 from benchmarks.sampling import Profile
 from consumers.audit.topics import TOPICS
@@ -59,7 +59,7 @@ def _run(records: int, what: str) -> Measurement:
     with bus_with_backlog(records, what, click.echo) as (bus, _):
         bus.command("audit", "init")
         lags = Lags(bus.settings.bootstrap_servers, {AUDIT: TOPICS})
-        found = measure("audit", bus.process("audit", "consumers.audit.service"), lags.read)
+        found = measure_process("audit", bus.process("audit", "consumers.audit.service"), lags.read)
         bus.command("audit", "check")
         return found
 
@@ -70,7 +70,7 @@ def _profile(records: int) -> Profile:
         bus.command("audit", "init")
         file = folder / "audit.profile"
         process = bus.process("audit", "benchmarks.profiled", "audit", str(file))
-        measure("audit", process, Lags(bus.settings.bootstrap_servers, {AUDIT: TOPICS}).read)
+        measure_process("audit", process, Lags(bus.settings.bootstrap_servers, {AUDIT: TOPICS}).read)
         return Profile(**json.loads(file.read_text("utf-8")))
 
 

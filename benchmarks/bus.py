@@ -16,16 +16,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.measuring import peak_rss_mb
 from benchmarks.workload import Encoded, backlog, encode
+from deploy.settled import groups
 from schemas.catalogue import CONTRACTS
 from streams.clock import Clock, LowWatermark, passed_by
 from streams.facts import TICK_KEY
 from streams.stage import producer_options
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ALERT, DEAD_LETTER, fact_topic
-from xiezhi.errors import DeliveryError, XiezhiError
+from xiezhi.errors import DeliveryError, StackError, XiezhiError
 from xiezhi.lag import Lags
 from xiezhi.local.process import Command, Process
 from xiezhi.local.services import environment
@@ -45,17 +49,18 @@ SETTLED_MS = 3_600_000
 class Bus:
     """A started local stack with a folder of its own, on free loopback ports."""
 
-    def __init__(self, stack: LocalStack) -> None:
-        self._stack, self.settings = stack, stack.settings()
+    def __init__(self, stack: LocalStack, **overrides: Any) -> None:
+        """A stack that is started and will be stopped by whoever gives it; `overrides` are settings of processes."""
+        self._stack, self.settings = stack, stack.settings(**overrides)
         self._root = load_project().root
         self.facts = fact_topic(self.settings.generation)
         self._control_records = 0
 
     @classmethod
-    def new(cls, folder: Path, opened: ExitStack) -> Bus:
+    def new(cls, folder: Path, opened: ExitStack, **overrides: Any) -> Bus:
         """Starts one, to be stopped with `opened`."""
         settings = StackSettings(folder / "stack", _free_ports(), LocalSettings())
-        return cls(opened.enter_context(LocalStack(settings, lambda _: None)))
+        return cls(opened.enter_context(LocalStack(settings, lambda _: None)), **overrides)
 
     def prepare(self) -> None:
         """Contracts and rules applied, every rule active from the first offset of the fact topic on."""
@@ -72,24 +77,52 @@ class Bus:
         name = "-".join(arguments[:2])
         self._stack.run(name, ("-m", "xiezhi.cli.main", *arguments), self.settings, self._root)
 
+    def start_services(self) -> None:
+        """Everything that `xiezhi up` runs, clock included, instead of `prepare`; returns when all of it is idle."""
+        self.command("contracts", "apply")
+        self.command("rules", "apply", "--pack", PACK)
+        self.command("audit", "init")
+        self._stack.start_services(load_project().services, self.settings, self._root)
+        self.wait_until_quiet(FLUSH_TIMEOUT_S)
+
+    def wait_until_quiet(self, timeout_s: float) -> None:
+        """Until every group of the running services has read everything. Raises XiezhiError after `timeout_s`."""
+        Lags(self.settings.bootstrap_servers, groups(self.settings)).wait_until_quiet(timeout_s)
+
     def publish(self, records: int) -> tuple[int, float]:
         """Publishes a backlog of about so many records; returns how many it were and in how many seconds."""
         codec = Codec(ConfluentRegistry(self.settings.registry_url))
         encoded = encode(backlog(records), codec)
         begun = time.monotonic()
-        self._send(encoded)
+        self.send(encoded)
         return len(encoded), time.monotonic() - begun
 
     def tick(self, at_ms: int) -> None:
         """One tick on every fact partition."""
         value = json.dumps({"now_ms": at_ms}).encode()
-        self._send([Encoded(self.facts, TICK_KEY, value, [])], partitions=range(self.settings.partitions))
+        self.send([Encoded(self.facts, TICK_KEY, value, [])], partitions=range(self.settings.partitions))
 
     def process(self, name: str, *arguments: str) -> Process:
         """A process of this Python with the bus's settings, not yet started."""
         log = self._stack.logs / f"{name}.log"
         argv = (sys.executable, "-m", *arguments)
         return Process(Command(name, argv, self._root, log, environment(self.settings)))
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds of broker, registry and services since each started. Raises StackError when one ended."""
+        used = {name: psutil.Process(pid).cpu_times() for name, pid in self._pids()}
+        return {name: one.user + one.system for name, one in used.items()}
+
+    def peak_rss_mb(self) -> dict[str, float]:
+        """The kernel's own high-water marks of the same."""
+        return {name: peak_rss_mb(pid) for name, pid in self._pids()}
+
+    def _pids(self) -> Iterator[tuple[str, int]]:
+        for member in self._stack.members:
+            process = member.process
+            if process.pid is None or not process.is_running:
+                raise StackError(f"{process.name} ended while it was measured:\n{process.log_tail(10)}")
+            yield process.name, process.pid
 
     def lags(self, stage: str) -> Lags:
         """How far one stage is behind on what it reads."""
@@ -119,18 +152,29 @@ class Bus:
 
     def require_alerts(self, planted: int) -> None:
         """Exactly as many alerts as were planted were raised. Raises XiezhiError."""
+        said, dead = self.alerts(), self.ends(DEAD_LETTER)
+        if said != planted or dead:
+            raise XiezhiError(f"{planted} alerts were planted, {said} said, {dead} dead letters")
+
+    def alerts(self) -> int:
+        """Alerts that were ever said."""
         with LogReader(self.settings.bootstrap_servers) as log:
             partitions = range(log.partitions(ALERT))
-            said = {raw.key for number in partitions for chunk in log.read(ALERT, number, 0) for raw in chunk}
-        if len(said) != planted or self.ends(DEAD_LETTER):
-            raise XiezhiError(
-                f"{planted} alerts were planted, {len(said)} said, {self.ends(DEAD_LETTER)} dead letters"
+            return len(
+                {raw.key for number in partitions for chunk in log.read(ALERT, number, 0) for raw in chunk}
             )
 
     def _producer(self) -> Any:
         return Producer(producer_options(self.settings))
 
-    def _send(self, records: Sequence[Encoded], partitions: Sequence[int] = ()) -> None:
+    def create_topic(self, name: str) -> None:
+        """A topic outside the plan: records keep the times they are given, and are kept whatever those are."""
+        topic = NewTopic(name, self.settings.partitions, 1, config={"retention.ms": "-1"})
+        admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers})
+        admin.create_topics([topic])[name].result(FLUSH_TIMEOUT_S)
+
+    def send(self, records: Sequence[Encoded], partitions: Sequence[int] = ()) -> None:
+        """Publish to the end, on each of `partitions` or on the one of the key. Raises DeliveryError."""
         producer, failed = self._producer(), []
 
         def delivered(error: Any, message: Any) -> None:
@@ -146,6 +190,7 @@ class Bus:
                             one.value,
                             one.key,
                             headers=one.headers,
+                            timestamp=one.at_ms,
                             on_delivery=delivered,
                             **target,
                         )

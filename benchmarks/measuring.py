@@ -61,7 +61,7 @@ class _Seen:
     machine_cpu_s: float
 
 
-def measure(name: str, process: Process, look: Look) -> Measurement:
+def measure_process(name: str, process: Process, look: Look) -> Measurement:
     """Starts `process`, waits until `look` shows that it has committed everything, and stops it.
 
     Raises StackError when it ends by itself, XiezhiError when it is too slow or the backlog too small to tell.
@@ -73,7 +73,7 @@ def measure(name: str, process: Process, look: Look) -> Measurement:
         begun = time.monotonic()
         first = _wait(process, look, deadline, lambda seen: seen.committed > 0)
         last = _wait(process, look, deadline, lambda seen: seen.behind == 0)
-        peak_mb = _peak_rss_mb(process)
+        peak_mb = peak_rss_mb(process.pid)
     finally:
         process.stop()
     if last.committed == first.committed:
@@ -93,7 +93,7 @@ def measure(name: str, process: Process, look: Look) -> Measurement:
 
 
 def wait_for_file(process: Process, file: Path, timeout_s: float) -> None:
-    """Runs `process` until it has written `file`, then stops it. Raises as `measure` does."""
+    """Runs `process` until it has written `file`, then stops it. Raises as `measure_process` does."""
     deadline = time.monotonic() + timeout_s
     process.start()
     try:
@@ -130,9 +130,9 @@ def _require_alive(process: Process, deadline: float) -> None:
         )
 
 
-def _peak_rss_mb(process: Process) -> float:
-    """The kernel's own high-water mark."""
-    for line in Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines():
+def peak_rss_mb(pid: int | None) -> float:
+    """The kernel's own high-water mark of a running process."""
+    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return 0.0

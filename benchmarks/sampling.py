@@ -92,7 +92,7 @@ class Sampler:
         told: set[str] = set()
         for _ in range(FRAMES_MAX):
             code = frame.f_code
-            if code.co_filename.startswith(self._root):
+            if self._is_own(code.co_filename):
                 told.add(f"{self._place(code.co_filename)} {code.co_qualname}")
             if frame.f_back is None:
                 break
@@ -100,9 +100,13 @@ class Sampler:
         for name in told:
             self._functions[name] += spent
 
+    def _is_own(self, file: str) -> bool:
+        """The environment is a folder of the project, too."""
+        return file.startswith(self._root) and "/site-packages/" not in file
+
     def _place(self, file: str) -> str:
         """The file below the project or below a package; what is Python's own is below `python`."""
-        if file.startswith(self._root):
+        if self._is_own(file):
             return file.removeprefix(self._root)
         _, found, below = file.rpartition("/site-packages/")
         if found:

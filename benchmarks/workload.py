@@ -53,6 +53,7 @@ class Encoded:
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
+    at_ms: int = 0  # the record's time where the topic takes it from the client; 0: now
 
 
 def blocks_of(records: int) -> int:
@@ -76,10 +77,11 @@ def backlog(records: int, seed: int = 1) -> list[Occurrence]:
 
 def encode(occurrences: list[Occurrence], codec: Codec) -> list[Encoded]:
     """Bytes and headers, as a department's publisher would make them."""
-    return [_encoded(number, one, codec) for number, one in enumerate(occurrences)]
+    return [encoded(number, one, codec) for number, one in enumerate(occurrences)]
 
 
-def _encoded(number: int, one: Occurrence, codec: Codec) -> Encoded:
+def encoded(number: int, one: Occurrence, codec: Codec) -> Encoded:
+    """One record with the envelope that every publisher makes; `number` tells its trace from others."""
     topic = one.contract.topic
     envelope = Envelope.create(
         source=SOURCE,
@@ -105,7 +107,7 @@ def _contract(chance: random.Random, name: str, *, overpaid: bool) -> Iterator[O
     """A contract, its acceptance and thirteen instalments; when overpaid, the instalments exceed its value by half."""
     contract_id = f"bench-ct-{name}"
     signed = UNTIL_MS - chance.randrange(60, SPAN_DAYS) * DAY_MS + chance.randrange(DAY_MS)
-    buyer, supplier = _organisation(chance.randrange(200)), _organisation(1000 + chance.randrange(5000))
+    buyer, supplier = organisation(chance.randrange(200)), organisation(1000 + chance.randrange(5000))
     signing = {
         "contract_id": contract_id,
         "procedure_id": None,
@@ -149,8 +151,7 @@ def _contract(chance: random.Random, name: str, *, overpaid: bool) -> Iterator[O
 
 def _benefits(chance: random.Random, number: int, *, outlived: bool) -> Iterator[Occurrence]:
     """One death and nine monthly benefits; when outlived, the last of them are for months after the death."""
-    token = hashlib.sha256(f"benchmark/{number}".encode()).digest()[:20]
-    person = "pt1_" + base64.b32encode(token).decode().lower()
+    person = person_token(number)
     first = UNTIL_MS // DAY_MS - chance.randrange(300, SPAN_DAYS)
     died = first + (60 if outlived else 290)
     death = {"person": person, "died_on": died, "registered_on": died + 3}
@@ -170,6 +171,13 @@ def _benefits(chance: random.Random, number: int, *, outlived: bool) -> Iterator
         yield Occurrence(catalogue.ALLOWANCE, f"bench-al-{number}-{index}", begins * DAY_MS, allowance)
 
 
-def _organisation(number: int) -> str:
+def person_token(number: int) -> str:
+    """A made-up person."""
+    token = hashlib.sha256(f"benchmark/{number}".encode()).digest()[:20]
+    return "pt1_" + base64.b32encode(token).decode().lower()
+
+
+def organisation(number: int) -> str:
+    """A made-up organisation's unified social credit code."""
     body = f"91990000MB{number:07d}"
     return f"CN-USCC-{body}{credit_code_check(body)}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import measuring, report
-from benchmarks.measuring import Measurement, measure
+from benchmarks.measuring import Measurement, measure_process
 from benchmarks.sampling import Sampler
 from benchmarks.workload import Encoded, backlog, encode, planted
 from schemas.catalogue import CONTRACTS, PAYMENT
@@ -124,7 +124,7 @@ def test_only_what_is_committed_after_the_first_commit_is_measured(
 ) -> None:
     process = python("while True: pass")
     group = Group(0, 0, 0, 100, 150, 150, 400, end=400)
-    found = measure("router", process, group.look)
+    found = measure_process("router", process, group.look)
     assert (found.started_with, found.records) == (100, 300)
     assert found.seconds >= 2 * measuring.LOOK_INTERVAL_S
     assert 0 < found.cpu_s <= found.seconds * 1.5
@@ -134,20 +134,28 @@ def test_only_what_is_committed_after_the_first_commit_is_measured(
 
 def test_a_backlog_committed_at_once_is_no_measurement(python: Callable[[str], Process]) -> None:
     with pytest.raises(XiezhiError, match="too few to measure"):
-        measure("judge", python("while True: pass"), Group(0, 0, 400, end=400).look)
+        measure_process("judge", python("while True: pass"), Group(0, 0, 400, end=400).look)
 
 
 def test_a_process_that_ends_is_no_measurement(python: Callable[[str], Process]) -> None:
     with pytest.raises(StackError, match="no such thing"):
-        measure("judge", python("raise SystemExit('no such thing')"), Group(0, end=400).look)
+        measure_process("judge", python("raise SystemExit('no such thing')"), Group(0, end=400).look)
 
 
-def test_the_table_shows_medians_and_ratios_to_stock_faust() -> None:
-    stock = Measurement(name=report.STOCK, records=1_000, seconds=0.1, cpu_s=0.1, peak_rss_mb=100)
-    routed = [replace(stock, name="router", seconds=seconds) for seconds in (0.04, 0.05, 9.0)]
-    judged = [replace(stock, name="judge", seconds=0.2, cpu_s=0.2)]
-    runs = {report.STOCK: [stock], "router": routed, "judge": judged}
-    lines = "\n".join([*report.table(runs), *report.ratios(runs)])
-    assert "20,000       111-25,000" in lines
-    assert "router/stock 2.00 (by CPU time 1.00); 33% of the 60,000" in lines
-    assert "judge/stock 0.50 (by CPU time 0.50); 8% of the 60,000" in lines
+def test_the_table_shows_medians_and_what_was_missed() -> None:
+    one = Measurement(name="router", records=1_000, seconds=0.1, cpu_s=0.1, peak_rss_mb=100)
+    routed = [replace(one, seconds=seconds) for seconds in (0.01, 0.05, 9.0)]
+    judged = [replace(one, name="judge", seconds=0.01)]
+    lines = "\n".join(
+        [*report.table({"router": routed}), *report.verdicts({"router": routed, "judge": judged})]
+    )
+    assert "| router | 1,000 | 20,000 | 111-100,000 | 100.0 | 0.0 | 100 | 0.0 |" in lines
+    assert "- router ≥ 60,000 a second: **missed**, 33% of it" in lines
+    assert "- judge ≥ 60,000 a second: met" in lines
+
+
+def test_a_profile_tells_functions_of_the_project_apart_from_its_environment() -> None:
+    sampler = Sampler(Path("/project"))
+    assert sampler._is_own("/project/streams/judge.py")
+    assert not sampler._is_own("/project/.venv/lib/python3.11/site-packages/faust/app.py")
+    assert sampler._place("/project/.venv/lib/python3.11/site-packages/faust/app.py") == "faust/app.py"

@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 class Artefact:
     """One pinned file of a Maven repository."""
 
-    part: Literal["broker", "registry"]
+    part: Literal["broker", "registry", "benchmark"]
     group: str
     name: str
     version: str
