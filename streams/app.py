@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import logging
 import sys
@@ -32,7 +31,7 @@ from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.errors import StoreError, XiezhiError
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
-from xiezhi.service import set_up_logging
+from xiezhi.service import collect_seldom, set_up_logging
 from xiezhi.settings import Settings, read_settings
 from xiezhi.store import KeyedStore
 from xiezhi.telemetry.endpoint import serve_metrics
@@ -48,9 +47,6 @@ JUDGE_FORMAT = "judge.3"
 #: Records of the output topics taken per look, and how often a judge looks.
 FOLLOW_RECORDS = 500
 FOLLOW_INTERVAL_S = 0.05
-#: New objects between two looks for garbage in cycles, of which a stage makes next to none. With Python's 700 a tenth
-#: of its CPU time goes into looking, more with every view that it holds.
-COLLECT_AFTER_OBJECTS = 50_000
 
 
 def router_app(settings: Settings, meters: Meters) -> Any:
@@ -261,7 +257,7 @@ def _run(arguments: list[str], settings: Settings) -> int:
 
 
 def _work(app: Any, settings: Settings) -> None:
-    gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    collect_seldom()
     faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False).execute_from_commandline()
 
 

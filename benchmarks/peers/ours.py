@@ -25,9 +25,9 @@ from benchmarks.peers.outcome import (
     totals_answer,
     write,
 )
-from streams.app import COLLECT_AFTER_OBJECTS
 from xiezhi.codec import Codec
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.service import COLLECT_AFTER_OBJECTS
 from xiezhi.settings import read_settings
 from xiezhi.store import KeyedStore, RocksBackend
 

@@ -12,6 +12,7 @@ import click
 import pytest
 from pydantic_settings import BaseSettings
 
+from tests.simulation.protections import ALL_WEAKENED
 from tests.transcript import steps
 from xiezhi.cli.main import cli
 from xiezhi.local.settings import LocalSettings
@@ -76,6 +77,12 @@ def _along(words: list[str]) -> Iterator[click.Command]:
         assert below is not None, f"there is no command {word!r} in {' '.join(words)!r}"
         command = below
     yield command
+
+
+def test_the_argument_for_the_answer_names_every_protection_and_no_other() -> None:
+    page = (ROOT / "docs/correctness.md").read_text("utf-8")
+    told = {" ".join(name.split()) for name in re.findall(r"\*(without\s[^*]+)\*", page)}
+    assert told == set(ALL_WEAKENED)
 
 
 def test_both_languages_of_the_readme_show_the_same_commands_files_and_output() -> None:
