@@ -57,8 +57,9 @@ VERIFIER = "xiezhi/audit/verify_receipt.py"
 #: Alerts printed one by one; the rest are counted, so that a terminal stays readable.
 ALERTS_SHOWN_MAX = 25
 PROGRESS_EVERY_S = 2.0
-#: What the clock may have put into the two fact partitions since the last look: ticks are nobody's backlog.
-TICK_RECORDS = 4
+#: What the clock may have put into the two fact partitions since the last look, for both groups that tell how far they
+#: are on them: ticks are nobody's backlog.
+TICK_RECORDS = 8
 
 NEXT = """
 What to try next (the alerts stay under {home}; nothing runs any more):  接下来可以试试：

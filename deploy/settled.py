@@ -8,8 +8,8 @@ from consumers.audit.topics import TOPICS
 from streams import history
 from streams.cards import load_pack
 from streams.clock import passed_by
-from xiezhi.contracts.naming import ALERT
-from xiezhi.groups import ALERT_STORE, AUDIT
+from xiezhi.contracts.naming import ALERT, fact_topic
+from xiezhi.groups import ALERT_STORE, AUDIT, REJUDGED, of_generation
 from xiezhi.lag import Lags, PartitionLag
 from xiezhi.log import LogReader
 from xiezhi.settings import Settings
@@ -19,8 +19,14 @@ Look = Callable[[Sequence[PartitionLag]], None]
 
 
 def groups(settings: Settings) -> dict[str, list[str]]:
-    """Every consumer group that a published record passes through, and what each must read."""
-    return {**passed_by(settings), ALERT_STORE: [ALERT], AUDIT: list(TOPICS)}
+    """Every consumer group that a published record passes through, and the one that tells what is judged again."""
+    rejudged = of_generation(REJUDGED, settings.generation)
+    return {
+        **passed_by(settings),
+        rejudged: [fact_topic(settings.generation)],
+        ALERT_STORE: [ALERT],
+        AUDIT: list(TOPICS),
+    }
 
 
 def wait_until_settled(

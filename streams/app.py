@@ -24,11 +24,13 @@ from streams.joins import JOINS
 from streams.judge import Judge, Judging
 from streams.measuring import StageMeasure
 from streams.records import Guard
+from streams.rejudging import Rejudging, group_report
 from streams.router import Router, selectors_fingerprint
 from streams.stage import Assigned, Stage
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.errors import StoreError, XiezhiError
+from xiezhi.groups import REJUDGED, of_generation
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.service import collect_seldom, set_up_logging
@@ -102,6 +104,14 @@ def judge_app(settings: Settings, meters: Meters) -> Any:
     @app.task  # type: ignore[untyped-decorator] # faust is untyped here
     async def _follow() -> None:
         await follower.run(facts)
+
+    rejudged = of_generation(REJUDGED, settings.generation)
+    report = group_report(settings.bootstrap_servers, rejudged, facts)
+    rejudging = Rejudging(stage, facts, settings.rejudged_keys_per_s, report, meters)
+
+    @app.task  # type: ignore[untyped-decorator] # likewise
+    async def _rejudge() -> None:
+        await rejudging.run()
 
     return app
 
@@ -203,7 +213,7 @@ def _by_partition(messages: list[Any]) -> dict[int, list[RawRecord]]:
 
 def _app(name: str, settings: Settings) -> Any:
     """A Faust application without web server, tables or leader: only groups, fetching and life cycle."""
-    folder = Path(settings.data_dir) / name / settings.worker
+    folder = Path(settings.data_dir) / of_generation(name, settings.generation) / settings.worker
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -213,7 +223,7 @@ def _app(name: str, settings: Settings) -> Any:
         ) from error
     brokers = ";".join(f"xiezhi://{host}" for host in settings.bootstrap_servers.split(","))
     return faust.App(
-        f"xiezhi-{name}",
+        of_generation(f"xiezhi-{name}", settings.generation),
         broker=brokers,
         autodiscover=False,
         datadir=folder / "faust",

@@ -24,7 +24,7 @@ from streams.rules.working_days import NAME, WorkingDays, is_calendar, summary
 from streams.wording import Language, written
 from xiezhi.errors import ConfigurationError
 
-__all__ = ["Card", "Language", "code_hash", "load_pack", "render"]
+__all__ = ["Card", "Language", "code_hash", "load_pack", "render", "switched_off"]
 
 Words = Annotated[str, Field(min_length=1)]
 
@@ -156,17 +156,19 @@ def render(card: Card, finding: Finding, lang: Language) -> str:
 
 
 def load_pack(name: str, site: SiteDays | None = None) -> tuple[Card, ...]:
-    """The cards of a pack, by id: exactly one for every rule of the joins. Raises ConfigurationError.
+    """The cards of a pack, by id: exactly one for every rule of the joins that the pack does not switch off.
 
-    Calendars that parameters name become their days here, with those of the `site` laid over them.
+    Raises ConfigurationError. Calendars that parameters name become their days here, with those of the `site` laid
+    over them.
     """
     merged = _merged_pack(name)
     offset = merged.get("utc_offset_minutes", 0)
     cards = [
         _card(name, rule_id, {"utc_offset_minutes": offset, **_with_days(body, site or SiteDays())})
         for rule_id, body in merged["cards"].items()
+        if rule_id not in merged.get("removed", {})
     ]
-    ruled = {rule.id for join in joins.JOINS for rule in join.rules}
+    ruled = {rule.id for join in joins.JOINS for rule in join.rules} - set(merged.get("removed", {}))
     carded = {card.id for card in cards}
     if ruled != carded:
         raise ConfigurationError(
@@ -174,6 +176,11 @@ def load_pack(name: str, site: SiteDays | None = None) -> tuple[Card, ...]:
             f"cards without a rule {sorted(carded - ruled)}"
         )
     return tuple(sorted(cards, key=lambda card: card.id))
+
+
+def switched_off(name: str) -> dict[str, str]:
+    """Rules that a pack takes out, and why: `removed: {P01: …}`."""
+    return {str(rule_id): str(why) for rule_id, why in _merged_pack(name).get("removed", {}).items()}
 
 
 def _merged_pack(name: str) -> dict[str, Any]:
@@ -186,7 +193,7 @@ def _merged_pack(name: str) -> dict[str, Any]:
         pack = yaml.load(path.read_text("utf-8"), _UniqueKeys)  # noqa: S506 -- descends from CSafeLoader
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path.name}: {error}") from error
-    unknown = set(pack) - {"extends", "utc_offset_minutes", "cards"}
+    unknown = set(pack) - {"extends", "utc_offset_minutes", "cards", "removed"}
     if unknown:
         raise ConfigurationError(f"{path.name}: unknown keys {sorted(unknown)}")
     base = pack.pop("extends", None)

@@ -1,7 +1,9 @@
-"""What the doctor asks about the stream: does the clock tick, how old is its watermark, which rules lack records."""
+"""What the doctor asks about the stream: does the clock tick, how old is its watermark, which rules lack records, is
+anything being judged again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from streams import history
@@ -11,7 +13,9 @@ from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.doctor.finding import Check, Examined, Finding, Patient, Severity
 from xiezhi.errors import BadRecordError
+from xiezhi.groups import JUDGE, REJUDGED, of_generation, service_of
 from xiezhi.ingestion import Ingestion
+from xiezhi.lag import Lags, PartitionLag
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 
@@ -22,6 +26,8 @@ TAIL_RECORDS_MAX = 5_000
 SILENT_S = 15.0
 #: A watermark is one tick and one look old at best; much older, and something that it waits for stands still.
 WATERMARK_OLD_S = 300.0
+#: The judge reports four times a second how far it has judged everything; far behind that, it is judging again.
+REJUDGING_S = 30.0
 
 
 def examine_clock(patient: Patient) -> Examined:
@@ -74,6 +80,34 @@ def examine_rules(patient: Patient) -> Examined:
     return rules_examined(active, {topic for (topic, _), end in ends.items() if end})
 
 
+def examine_rejudging(patient: Patient) -> Examined:
+    """Whether an activation is not yet judged on every key, or a new generation has not taken over."""
+    settings = patient.settings
+    topic = fact_topic(settings.generation)
+    groups = {of_generation(group, settings.generation): [topic] for group in (JUDGE, REJUDGED)}
+    behind = behind_the_judge(Lags(settings.bootstrap_servers, groups, timeout_s=patient.timeout_s).read())
+    since = Ingestion(settings.bootstrap_servers, timeout_s=patient.timeout_s / 2).waiting_since(behind)
+    waited_s = max(((patient.now_ms - ms) / 1000 for ms in since.values()), default=0.0)
+    return rejudging_examined(behind, waited_s, settings.generation)
+
+
+def behind_the_judge(lags: Sequence[PartitionLag]) -> list[PartitionLag]:
+    """Where less is judged on every key than the judge has read."""
+    read = {one.partition: one.committed for one in lags if service_of(one.group) == service_of(JUDGE)}
+    rejudged = [one for one in lags if service_of(one.group) == service_of(REJUDGED)]
+    return [one for one in rejudged if one.committed < read.get(one.partition, 0)]
+
+
+def rejudging_examined(behind: Sequence[PartitionLag], waited_s: float, generation: int) -> Examined:
+    """`waited_s` is the age of the oldest record `behind` which not everything is judged on every key."""
+    if waited_s < REJUDGING_S:
+        return Examined("-")
+    facts = {"seconds": round(waited_s), "generation": generation}
+    if generation > 1 and any(not one.committed for one in behind):
+        return Examined("-", (_finding(Severity.CRITICAL, "rejudging", "not_taken_over", **facts),))
+    return Examined(f"{waited_s:.0f} s", (_finding(Severity.NOTE, "rejudging", "judging_again", **facts),))
+
+
 def rules_examined(active: set[str], published: set[str]) -> Examined:
     """`published` are the topics that have a record."""
     if not active:
@@ -104,4 +138,5 @@ def _finding(severity: Severity, part: str, text: str, **facts: str | int) -> Fi
 CHECKS: tuple[Check, ...] = (
     Check("clock", examine_clock, ("broker",), CATALOGUE),
     Check("rules", examine_rules, ("broker", "registry"), CATALOGUE),
+    Check("rejudging", examine_rejudging, ("broker",), CATALOGUE),
 )

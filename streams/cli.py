@@ -1,4 +1,4 @@
-"""`xiezhi rules`: what is active, activating a pack, and which rules lack data."""
+"""`xiezhi rules`: what is active, activating a pack, removing a rule, and which rules lack data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from schemas.catalogue import CONTRACTS
 from streams import history
 from streams.calendars import read_site_days
-from streams.cards import Card, code_hash, load_pack
+from streams.cards import Card, code_hash, load_pack, switched_off
 from streams.joins import JOINS
 from streams.kernel import Outcome
 from streams.rule_reference import render, render_all
@@ -21,6 +21,7 @@ from xiezhi.cli.terminal import table
 from xiezhi.codec import Codec
 from xiezhi.contracts.activation import Activation
 from xiezhi.contracts.bus import ACTIVATION
+from xiezhi.errors import ConfigurationError
 from xiezhi.log import LogReader
 from xiezhi.publish import Publisher
 from xiezhi.registry import ConfluentRegistry
@@ -83,25 +84,58 @@ def apply_rules(pack: str, reason: str, actor: str) -> None:
     Only what differs from the last activation is published, so that applying twice changes nothing.
     """
     settings = Settings()
+    activate_pack(settings, pack, reason=reason, actor=actor)
+
+
+def activate_pack(settings: Settings, pack: str, *, reason: str, actor: str) -> None:
+    """Put into the log what differs between a pack as it is on this machine and the rules in force."""
     cards = {card.id: card for card in load_pack(pack, read_site_days(settings.working_days))}
     held = _active(settings)
     moment = now_ms()
     wanted = [_activation(card, pack, actor, reason, moment) for card in cards.values()]
     changed = [one for one in wanted if _differs(one, held.get(one.rule_id))]
+    off = switched_off(pack)
     for rule_id, activation in held.items():
         if rule_id not in cards and activation["enabled"]:
-            changed.append(Activation(**{**activation, "enabled": False, "activated_ms": moment}))
+            changed.append(_off(activation, actor, off.get(rule_id) or reason, moment))
     if changed:
-        act = Act("change", "rule", tuple(one.rule_id for one in changed), "rules apply")
-        record_access(settings, act, purpose=reason)
+        _publish(settings, changed, "rules apply", reason)
+    click.echo(f"{len(changed)} rules changed, {len(wanted)} in pack {pack}")
+
+
+@rules.command("remove")
+@click.argument("rule_id")
+@click.option("--why", required=True, help="What its withdrawals and the activation give as reason.")
+@click.option("--actor", default=getpass.getuser, help="Who, for the record. Default: the login name.")
+def remove_rule(rule_id: str, why: str, actor: str) -> None:
+    """Switch a rule off: its standing alerts are withdrawn, and say why. 停用规则
+
+    Its code need not be on this machine. Applying a pack that has the rule activates it again; a pack leaves it out
+    with `removed: {RULE_ID: why}`.
+    """
+    settings = Settings()
+    held = _active(settings).get(rule_id)
+    if held is None:
+        raise click.UsageError(f"no rule {rule_id!r} was ever active; see `xiezhi rules list`")
+    if not held["enabled"]:
+        click.echo(f"{rule_id} is off already")
+        return
+    _publish(settings, [_off(held, actor, why, now_ms())], "rules remove", why)
+
+
+def _publish(settings: Settings, changed: list[Activation], command: str, reason: str) -> None:
+    """Note the act on the access trail, then put the activations into the log, and say which."""
+    record_access(
+        settings, Act("change", "rule", tuple(one.rule_id for one in changed), command), purpose=reason
+    )
     with Publisher(settings, source=SOURCE) as publisher:
         for one in changed:
+            moment = one.activated_ms
             publisher.publish(
                 ACTIVATION, one, occurred_ms=moment, version=moment, jurisdiction=JURISDICTION_ALL
             )
     for one in changed:
         click.echo(f"{'activated' if one.enabled else 'switched off'} {one.rule_id} v{one.rule_version}")
-    click.echo(f"{len(changed)} rules changed, {len(wanted)} in pack {pack}")
 
 
 @rules.command("readiness")
@@ -151,6 +185,16 @@ def _active(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         return history.activations(log, Codec(ConfluentRegistry(settings.registry_url)))
 
 
+def pack_in_force(settings: Settings) -> str:
+    """The pack of the newest activation. Raises ConfigurationError when there is none."""
+    enabled = [one for one in _active(settings).values() if one["enabled"]]
+    if not enabled:
+        raise ConfigurationError(
+            "no rule is active, so that no pack is in force; name one, or `xiezhi rules apply` it"
+        )
+    return str(max(enabled, key=lambda one: int(one["activated_ms"]))["pack"])
+
+
 def _activation(card: Card, pack: str, actor: str, reason: str, moment_ms: int) -> Activation:
     return Activation(
         record_id=card.id,
@@ -163,6 +207,13 @@ def _activation(card: Card, pack: str, actor: str, reason: str, moment_ms: int) 
         actor=actor,
         reason=reason,
         activated_ms=moment_ms,
+    )
+
+
+def _off(held: Mapping[str, Any], actor: str, reason: str, moment_ms: int) -> Activation:
+    """The rule of an activation, no longer speaking."""
+    return Activation(
+        **{**held, "enabled": False, "actor": actor, "reason": reason, "activated_ms": moment_ms}
     )
 
 

@@ -7,6 +7,9 @@ on its way through the bus.
 
 Activations are copied from their own topic, with their offset there, so that repeats and a second clock change nothing.
 On start the last activation of every rule is sent again.
+
+The clock of a generation beyond the first also tells its judges that they may speak, once nobody of an earlier one does
+and everything said and published until then is filed in this one.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from typing import Any
 from confluent_kafka import Producer
 
 from schemas.catalogue import CONTRACTS
-from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
+from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TAKE_OVER_KEY, TICK_KEY
 from streams.stage import producer_options
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.errors import BrokerUnavailableError, DeliveryError
-from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups
+from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups, of_generation
+from xiezhi.ingestion import Ingestion
 from xiezhi.lag import Lags
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.service import stop_signals
@@ -102,7 +106,12 @@ class Clock:
         producer: Any,
         clock: Callable[[], int],
         meters: Meters | None = None,
+        earlier_speak: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`earlier_speak`: whether anybody still works for an earlier generation."""
+        self._earlier_speak = earlier_speak
+        self._waits_to_take_over = settings.generation > 1
+        self._silent_since_ms: int | None = None  # when the last of the earlier ones had gone
         self._log, self._watermark, self._producer, self._clock = log, watermark, producer, clock
         self._meters = meters or Meters()
         self.said_ms = 0  # the watermark of the last tick
@@ -129,11 +138,31 @@ class Clock:
         )
         now, passed_ms = self._clock(), self._watermark.read()
         if now >= self._next_tick_ms:
-            self.said_ms = passed_ms
-            self._broadcast(TICK_KEY, json.dumps({"now_ms": self.said_ms}).encode(), [])
-            self._meters.count(catalogue.TICKS, 1)
+            self._tick(passed_ms)
             self._next_tick_ms = now - now % self._interval_ms + self._interval_ms
         self._deliver()
+        if self._may_take_over(now, passed_ms):
+            # A tick first: without a present nothing has settled, and all that waited would be withdrawn.
+            self._tick(passed_ms)
+            self._broadcast(TAKE_OVER_KEY, b"{}", [])
+            self._deliver()
+            self._waits_to_take_over = False
+            logger.info("told the judges of %s that they may speak", self._topic)
+
+    def _tick(self, passed_ms: int) -> None:
+        self.said_ms = passed_ms
+        self._broadcast(TICK_KEY, json.dumps({"now_ms": self.said_ms}).encode(), [])
+        self._meters.count(catalogue.TICKS, 1)
+
+    def _may_take_over(self, now_ms: int, passed_ms: int) -> bool:
+        """Once everything is filed that was ingested until the earlier generations had gone. Repeats change nothing."""
+        if not self._waits_to_take_over:
+            return False
+        if self._earlier_speak():
+            self._silent_since_ms = None
+        elif self._silent_since_ms is None:
+            self._silent_since_ms = now_ms
+        return self._silent_since_ms is not None and passed_ms > self._silent_since_ms
 
     def _broadcast(self, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         for partition in range(self._log.partitions(self._topic)):
@@ -160,7 +189,13 @@ class Clock:
 def passed_by(settings: Settings) -> dict[str, list[str]]:
     """The groups that a record passes before an answer takes it into account, and what each reads."""
     inputs = inputs_of_groups((contract.topic for contract in CONTRACTS), settings.generation)
-    return {group: list(inputs[group]) for group in (ROUTER, JUDGE)}
+    groups = (of_generation(group, settings.generation) for group in (ROUTER, JUDGE))
+    return {group: list(inputs[group]) for group in groups}
+
+
+def earlier_groups(generation: int) -> list[str]:
+    """The groups of routers and judges of all generations before this one."""
+    return [of_generation(group, number) for number in range(1, generation) for group in (ROUTER, JUDGE)]
 
 
 def run(settings: Settings, meters: Meters) -> None:
@@ -168,7 +203,13 @@ def run(settings: Settings, meters: Meters) -> None:
     stop = stop_signals()
     with LogReader(settings.bootstrap_servers) as log:
         watermark = LowWatermark(Lags(settings.bootstrap_servers, passed_by(settings)), now_ms)
-        clock = Clock(settings, log, watermark, Producer(producer_options(settings)), now_ms, meters)
+        ingestion, earlier = Ingestion(settings.bootstrap_servers), earlier_groups(settings.generation)
+
+        def earlier_speak() -> bool:
+            return any(ingestion.members(earlier).values())
+
+        producer = Producer(producer_options(settings))
+        clock = Clock(settings, log, watermark, producer, now_ms, meters, earlier_speak)
         meters.read(catalogue.WATERMARK, lambda: [(clock.said_ms / 1000, ())] if clock.said_ms else [])
         logger.info("ticking every %s s", settings.tick_interval_s)
         while not stop.wait(LOOK_INTERVAL_S):

@@ -104,6 +104,28 @@ class JudgeCore:
         self._judge.postpone()
         return work
 
+    @property
+    def sweeping(self) -> tuple[str, ...]:
+        """Names of the joins whose keys are being judged again; "" for all joins."""
+        return self._judge.sweeps.open if self._judge.speaks else ()
+
+    @property
+    def swept_upto(self) -> int | None:
+        """The offset of the oldest activation that is not yet judged on every key; None when there is none.
+
+        0 while an earlier generation speaks.
+        """
+        return self._judge.sweeps.begun if self._judge.speaks else 0
+
+    @property
+    def swept(self) -> int:
+        """How many keys were judged again so far."""
+        return self._judge.sweeps.passed_views
+
+    def rejudge(self, views_max: int) -> Work:
+        """Judge some more keys again; to be called once the partition was told what was said."""
+        return self._say(Work(), self._judge.rejudge(views_max))
+
     def outputs_read(self, topic: str) -> int:
         """The next offset to read of this partition of an output topic."""
         return self._judge.outputs_read(topic)

@@ -21,6 +21,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 FACT_HEADER = "xz_fact"
 TICK_KEY = b"#tick"
 ACTIVATION_KEY = b"#activation"
+#: From here on the judge of this generation speaks.
+TAKE_OVER_KEY = b"#take-over"
 #: Offset of an activation on its own topic; of two about one rule the later one is in force.
 SEQUENCE_HEADER = "xz_sequence"
 #: Digits of the largest offset. Python refuses to read thousands of them, with an error that would stop the judge.

@@ -20,6 +20,7 @@ from streams.evaluation import ActiveRule, Elsewhere, Evaluation, OutputKind, ev
 from streams.fact_rows import Fact, Rank, row_of
 from streams.facts import (
     ACTIVATION_KEY,
+    TAKE_OVER_KEY,
     TICK_KEY,
     Filing,
     sequence_of,
@@ -29,6 +30,8 @@ from streams.facts import (
 )
 from streams.folds.state import DEFAULT_BOUNDS, Bounds, Folds
 from streams.kernel import FoldView, Join, Statement, View
+from streams.sweeps import Sweeps
+from xiezhi.contracts.naming import ACTIVATION
 from xiezhi.envelope import Envelope
 from xiezhi.errors import BadRecordError, UnknownSchemaError, UnregisteredSubjectError
 from xiezhi.log import RawRecord
@@ -38,9 +41,13 @@ from xiezhi.telemetry.tracestate import sent_ms
 #: Views kept decoded per partition. Without a bound memory grows with the number of keys; a miss costs ~10 µs.
 VIEWS_CACHED_MAX = 50_000
 
+#: The reason of a withdrawal because the rule was switched off; what its activation gives as reason follows.
+RULE_OFF = "rule_off"
+
 _CONTROL, _TIMERS, _UNJUDGED = b"#control", b"#timers", b"#unjudged"
 _META, _FACT, _SAID = b"m", b"f", b"s"
-_NOW, _ACTIVATION, _OUTPUT_NEXT = b"now", b"activation|", b"output|"
+_TAKEN_OVER = b"taken-over"
+_NOW, _TICKED, _ACTIVATION, _OUTPUT_NEXT = b"now", b"ticked", b"activation|", b"output|"
 #: Bits of a position that hold the offset; the generation is above them, and both fit a 53-bit record version.
 _OFFSET_BITS = 44
 
@@ -154,10 +161,16 @@ class Judge:
         self.store = store
         control = store.load(_CONTROL)
         self.now_ms = int(control.get(_NOW, b"0"))
+        self._ticked = int(control.get(_TICKED, b"-1"))  # position of the tick that said so
+        taken_over = control.get(_TAKEN_OVER)
+        self._speaks = judging.generation == 1 or taken_over is not None
         self._active: dict[str, ActiveRule] = {}
         self._elsewhere: set[str] = set()  # rules that speak with code that is not here
+        self._off: dict[str, str] = {}  # rules that were switched off, and why
         self._sequences: dict[str, int] = {}  # rule id -> which activation is in force
-        self._bearing: dict[str, int] = {}  # join -> position of its last activation: it bears on all keys
+        self._bearing: dict[str, int] = {}  # join ("": all) -> position of what bears on all of its keys
+        if taken_over is not None:
+            self._bearing[""] = int(taken_over)
         for row, value in control.items():
             if row.startswith(_ACTIVATION):
                 position, sequence, raw = value.split(b";", 2)
@@ -165,6 +178,7 @@ class Judge:
         self._timers = [_timer_from_row(row) for row in store.load(_TIMERS)]
         heapq.heapify(self._timers)
         self._reached = position_of(judging.generation, store.next_offset) - 1  # of the last record read
+        self._sweeps = Sweeps(store)
         self._dirty: dict[str, None] = {}
         self._postponed = {row.decode(): None for row in store.load(_UNJUDGED)}
 
@@ -180,7 +194,7 @@ class Judge:
         """
         outputs: list[Output] = []
         for raw in records:
-            if raw.key in (TICK_KEY, ACTIVATION_KEY):
+            if raw.key in (TICK_KEY, ACTIVATION_KEY, TAKE_OVER_KEY):
                 outputs += self.evaluate()
             self._take(raw, bad)
         return outputs + self.evaluate()
@@ -199,9 +213,10 @@ class Judge:
             key = self._cache.get(view)  # no other view has changed in memory
             if key is not None:
                 self._write_meta(view, key)  # so that it may leave the cache before it is evaluated
-            if view not in self._postponed:
+            if view not in self._postponed and self._speaks:
                 self.store.put(_UNJUDGED, view.encode(), b"")
-        self._postponed.update(self._dirty)
+        if self._speaks:  # else the take-over will bear on all of them
+            self._postponed.update(self._dirty)
         self._dirty.clear()
         self._shrink()
 
@@ -211,6 +226,8 @@ class Judge:
                 self._tick(raw)
             elif raw.key == ACTIVATION_KEY:
                 self._activation(raw)
+            elif raw.key == TAKE_OVER_KEY:
+                self._take_over(raw)
             else:
                 self._merge(raw)
         except BadRecordError as error:
@@ -272,8 +289,9 @@ class Judge:
         now_ms = tick_ms(raw.value)
         if now_ms <= self.now_ms:
             return  # a second clock, or one whose machine's time stepped back: now is the largest tick
-        self.now_ms = now_ms
+        self.now_ms, self._ticked = now_ms, position_of(self._judging.generation, raw.offset)
         self.store.put(_CONTROL, _NOW, str(now_ms).encode())
+        self.store.put(_CONTROL, _TICKED, str(self._ticked).encode())
         while self._timers and self._timers[0][0] <= now_ms:
             at_ms, view = heapq.heappop(self._timers)
             self.store.put(_TIMERS, _timer_row(at_ms, view), None)
@@ -282,6 +300,15 @@ class Judge:
                 key.wake_at_ms = None
                 key.position = position_of(self._judging.generation, raw.offset)
                 self._dirty[view] = None
+
+    def _take_over(self, raw: RawRecord) -> None:
+        """From here on this generation speaks. It compares every key with what was said."""
+        if self._speaks:
+            return  # broadcast again, or the first generation, which nobody has to wait for
+        self._speaks = True
+        self._bearing[""] = position_of(self._judging.generation, raw.offset)
+        self.store.put(_CONTROL, _TAKEN_OVER, str(self._bearing[""]).encode())
+        self._sweeps.begin(b"", raw.offset)
 
     def _activation(self, raw: RawRecord) -> None:
         value, sequence = raw.value or b"", sequence_of(raw.headers)
@@ -293,26 +320,28 @@ class Judge:
         row = b"%d;%d;%s" % (position, sequence, value)
         self.store.put(_CONTROL, _ACTIVATION + rule_id.encode(), row)
         self._install(rule_id, value, position, sequence)
-        for join in self._joins_of(rule_id):
-            for view in sorted(self.store.views(f"{join.name}|".encode())):
-                self._dirty[view.decode()] = None
+        for name in self._joins_of(rule_id):
+            self._sweeps.begin(f"{name}|".encode() if name else b"", raw.offset)
 
     def _install(self, rule_id: str, value: bytes, position: int, sequence: int) -> None:
         activated = self._judging.activate(value)
         self._active.pop(rule_id, None)
         self._elsewhere.discard(rule_id)
+        self._off.pop(rule_id, None)
         if isinstance(activated, Elsewhere):
             self._elsewhere.add(rule_id)
-        elif not isinstance(activated, str):
+        elif isinstance(activated, str):
+            self._off[rule_id] = str(self._judging.decode(ACTIVATION, value)["reason"])
+        else:
             self._active[rule_id] = activated
         self._sequences[rule_id] = sequence
-        for join in self._joins_of(rule_id):
-            self._bearing[join.name] = max(position, self._bearing.get(join.name, -1))
+        for name in self._joins_of(rule_id):
+            self._bearing[name] = max(position, self._bearing.get(name, -1))
 
-    def _joins_of(self, rule_id: str) -> Sequence[Join]:
-        """Where a rule looks; all joins when its code is not here, since any may hold what it has said."""
-        own = [join for join in self._judging.joins if any(rule.id == rule_id for rule in join.rules)]
-        return own or self._judging.joins
+    def _joins_of(self, rule_id: str) -> list[str]:
+        """Names of the joins in which a rule speaks; "" stands for all, where its code is gone but not what it said."""
+        joins = self._judging.joins
+        return [join.name for join in joins if any(rule.id == rule_id for rule in join.rules)] or [""]
 
     # -- what was said -------------------------------------------------------------------------------------------
 
@@ -341,11 +370,14 @@ class Judge:
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def evaluate(self) -> list[Output]:
-        """Evaluate every touched key once and return what changed."""
+        """Evaluate every touched key once and return what changed; nothing before this generation speaks."""
+        if not self._speaks:
+            self.postpone()
+            return []
         self._folds.flush()
         outputs: list[Output] = []
         if len(self._dirty) > self._judging.views_cached_max:
-            self.postpone()  # an activation bears on every key: not all of them at once in memory
+            self.postpone()  # a tick may wake every key: not all of them at once in memory
         for view in self._dirty:
             outputs += self._evaluate(view)
         for view in self._postponed:
@@ -358,18 +390,42 @@ class Judge:
         self._shrink()
         return outputs
 
+    @property
+    def speaks(self) -> bool:
+        """Whether this generation has taken over from the one before."""
+        return self._speaks
+
+    @property
+    def sweeps(self) -> Sweeps:
+        """Which views are still to be judged again, and why."""
+        return self._sweeps
+
+    def rejudge(self, views_max: int) -> list[Output]:
+        """Judge the next views of an open sweep again and return what changed; nothing when none is open."""
+        outputs: list[Output] = []
+        found = self._sweeps.next(views_max)
+        if found is None:
+            return outputs
+        for view in found.views:
+            was_cached = view in self._cache
+            outputs += self._evaluate(view)
+            if not was_cached:
+                self._cache.pop(view, None)  # or views that facts come for would have to make room
+        self._sweeps.passed(found)
+        return outputs
+
     def _evaluate(self, view: str) -> list[Output]:
         join_name, _, join_key = view.partition("|")
         join, key = self._joins.get(join_name), self._key(view)
-        if join is None:
-            return []  # filed by code that knows another join; its selectors' fingerprint stops the worker
-        seen: View | FoldView
-        if self._folds.takes(view):
-            seen = self._folds.view(view)
-        else:
-            statements = (held.statement for held in key.held.values() if held.statement is not None)
-            seen = View(join_key, statements)
-        result = evaluate_view(join, seen, self._active, self.now_ms, self._elsewhere)
+        result = Evaluation()  # of a join that is no more nothing stands
+        if join is not None:
+            seen: View | FoldView
+            if self._folds.takes(view):
+                seen = self._folds.view(view)
+            else:
+                statements = (held.statement for held in key.held.values() if held.statement is not None)
+                seen = View(join_key, statements)
+            result = evaluate_view(join, seen, self._active, self.now_ms, self._elsewhere)
         for rule_id, outcome, reason in result.outcomes:
             self._judging.on_outcome(rule_id, outcome, reason)
         for owner, error in result.failed.items():
@@ -379,6 +435,10 @@ class Judge:
         if self._must_wait(last_said):
             return []
         position = self._position(join_name, key, last_said)
+        if self._sweeps.is_ahead(
+            view
+        ):  # no timer stands yet to tell which tick bears on the key: the last may
+            position = max(position, self._ticked)
         return [
             *self._raise_or_change(view, key, position, result),
             *self._withdraw(view, key, position, result),
@@ -389,7 +449,8 @@ class Judge:
 
         Who spoke last about the key knew one; a restore, which does not judge, cannot tell it of a tick.
         """
-        return max(key.position, self._bearing.get(join_name, -1), last_said)
+        everywhere = self._bearing.get("", -1)
+        return max(key.position, self._bearing.get(join_name, -1), everywhere, last_said)
 
     def _beyond(self, known: Said | None, position: int) -> int | None:
         """Where a statement takes effect: `position`, unless the one known has it, since nobody hears a second there.
@@ -423,15 +484,23 @@ class Judge:
 
     def _withdraw(self, view: str, key: _Key, position: int, result: Evaluation) -> Iterable[Output]:
         for output_id, known in list(key.said.items()):
-            held = known.owner in result.failed or known.owner in self._elsewhere
-            if known.stands and output_id not in result.proposals and not held:
+            is_held = known.owner in result.failed or known.owner in self._elsewhere
+            if known.stands and output_id not in result.proposals and not is_held:
                 at = self._beyond(known, position)
                 if at is None:
                     continue
                 body = json.loads(known.content)
                 said = Said(known.kind, known.owner, at, "", "")
-                taken_back = _Body("withdrawn", known.digest, body["content"], tuple(body["evidence"]))
+                content = self._with_reason(known, body["content"])
+                taken_back = _Body("withdrawn", known.digest, content, tuple(body["evidence"]))
                 yield self._say(view, key, output_id, said, taken_back)
+
+    def _with_reason(self, known: Said, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a withdrawal takes back; why, where it is that the rule no longer speaks."""
+        if known.kind is OutputKind.ALERT and known.owner in self._off:
+            why = self._off[known.owner]
+            return {**content, "reason": f"{RULE_OFF}: {why}" if why else RULE_OFF}
+        return content
 
     def _say(self, view: str, key: _Key, output_id: str, said: Said, body: _Body) -> Output:
         self._remember(view, key, output_id, said)

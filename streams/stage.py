@@ -33,6 +33,7 @@ from xiezhi.errors import (
     UnknownSchemaError,
     XiezhiError,
 )
+from xiezhi.groups import of_generation
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.settings import Settings
 from xiezhi.store import KeyedStore, RocksBackend
@@ -109,7 +110,8 @@ class Stage:
         self, name: str, settings: Settings, codec: Codec, fingerprint: str, meters: Meters | None = None
     ) -> None:
         self.name, self.settings, self.codec = name, settings, codec
-        self.group = f"xiezhi-{name}"
+        self.group = of_generation(f"xiezhi-{name}", settings.generation)
+        self._buried: frozenset[bytes] | None = None  # addresses of earlier generations' dead letters
         meters = meters or Meters()
         self.measure = StageMeasure(name, self.group, meters)
         self._fingerprint = fingerprint
@@ -198,6 +200,8 @@ class Stage:
     def _bury(self, work: Work, batch: Batch) -> None:
         for record, error in work.bad:
             address = f"{record.topic}/{record.partition}/{record.offset}"
+            if self._buried and address.encode() in self._buried:
+                continue
             logger.warning("dead-lettered %s: %s", address, error.reason)
             self.measure.buried(record, error.reason)
             try:
@@ -257,6 +261,8 @@ class Stage:
         """Open the store, restore up to the committed offset, then let the stage get ready."""
         rebalances = self._rebalances
         await self._writers_known()
+        if self._buried is None:
+            self._buried = await asyncio.to_thread(self._earlier_dead_letters)
         log = await asyncio.to_thread(self._look, topic, partition)
         self.partitions_of[topic] = log.partitions
         store = self._open_store(topic, partition, log)
@@ -276,9 +282,22 @@ class Stage:
         assigned.ready = True
         return assigned
 
+    def _earlier_dead_letters(self) -> frozenset[bytes]:
+        """Addresses of what is among the dead letters already: another generation reads the same records again.
+
+        Their number is bounded by people, who look after so many a minute.
+        """
+        if self.settings.generation == 1:
+            return frozenset()
+        with LogReader(self.settings.bootstrap_servers) as log:
+            partitions = range(log.partitions(DEAD_LETTER))
+            chunks = (chunk for number in partitions for chunk in log.read(DEAD_LETTER, number, 0))
+            return frozenset(raw.key for chunk in chunks for raw in chunk if raw.key is not None)
+
     def _open_store(self, topic: str, partition: int, log: _Log) -> KeyedStore:
         """Raises ConfigurationError when the store is of other code or another log: its offsets would mean nothing."""
-        folder = Path(self.settings.data_dir) / self.name / self.settings.worker / f"{topic}-{partition}"
+        stage = of_generation(self.name, self.settings.generation)
+        folder = Path(self.settings.data_dir) / stage / self.settings.worker / f"{topic}-{partition}"
         store = KeyedStore(RocksBackend(folder))
         wrong = ""
         if not store.check_fingerprint(f"{self._fingerprint}@{log.cluster_id}"):
@@ -288,8 +307,9 @@ class Stage:
         if wrong:
             store.close()
             raise ConfigurationError(
-                f"the store {folder} {wrong}; stop the stage, reset consumer group {self.group} to the beginning, "
-                "delete the folder and start again"
+                f"the store {folder} {wrong}; file everything anew with `xiezhi refile`, or, if only this store is "
+                f"wrong, stop the stage, reset consumer group {self.group} to the beginning, delete the folder and "
+                "start again"
             )
         return store
 

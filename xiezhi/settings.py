@@ -1,16 +1,42 @@
 """Settings of every process, read once from the environment (prefix `XIEZHI_`) and passed on.
 
-A variable wins over the default; the command line wins over both. Nothing here opens or starts anything.
+A variable wins over the default; the command line wins over both. Nothing here opens or starts anything; one file is
+read, which says the live generation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xiezhi.errors import ConfigurationError
+
+#: Below `data_dir`: which generation is live, once it is not the first.
+GENERATION_FILE = "generation"
+
+
+def live_generation(data_dir: Path) -> int:
+    """The generation that `xiezhi refile` switched the bus of this folder to, 1 if it never did.
+
+    Raises ConfigurationError when the file holds anything else than a number.
+    """
+    file = data_dir / GENERATION_FILE
+    try:
+        return int(file.read_text("ascii"))
+    except FileNotFoundError:
+        return 1
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{file} holds no number: {error}; write the live generation into it"
+        ) from error
+
+
+def _live(validated: Mapping[str, Any]) -> int:
+    return live_generation(validated.get("data_dir", Path()))
 
 
 class Settings(BaseSettings):
@@ -26,10 +52,12 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".xiezhi/data")
     #: Partitions of every topic that `contracts apply` creates. Fixed for life once created.
     partitions: int = 2
-    #: Generation of the fact topic that is live.
-    generation: int = 1
+    #: Generation of the fact topic that is live; default: what `generation` below `data_dir` says, else 1.
+    generation: int = Field(default_factory=_live, ge=1)
     #: Seconds between two ticks of the clock.
     tick_interval_s: float = 60.0
+    #: Keys that a judge process judges again a second after an activation, at most; and at most half of its time.
+    rejudged_keys_per_s: float = Field(default=2000.0, gt=0)
     #: How far ahead of ingestion a record may say it occurred before it is a bad record.
     future_tolerance_s: float = 300.0
     #: Dead letters per topic and minute past which a service stops with exit code 78.

@@ -13,6 +13,7 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,8 @@ from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, Writ
 from xiezhi.errors import StoreError
 
 _VIEW_LENGTH = struct.Struct(">H")
-_NEXT_OFFSET = b"\xff\xffnext"  # no view is 65,535 bytes long, so no row collides with it
+_NO_LENGTH = 0xFFFF  # no view is 65,535 bytes long, so no row collides with the two below
+_NEXT_OFFSET = b"\xff\xffnext"
 _FINGERPRINT = b"\xff\xfffingerprint"
 #: Shared by all stores of a process; without a bound each open partition would grow its own cache.
 BLOCK_CACHE_BYTES = 64 * 2**20
@@ -58,6 +60,10 @@ class Backend(Protocol):
         """Rows whose key starts with `prefix`, in key order."""
         ...
 
+    def seek(self, start: bytes) -> bytes | None:
+        """The first key at or after `start`."""
+        ...
+
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
         """Apply all rows atomically (None deletes). What is durable when it returns survives a killed process."""
         ...
@@ -81,6 +87,10 @@ class MemoryBackend:
             if not key.startswith(prefix):
                 return
             yield key, self.rows[key]
+
+    def seek(self, start: bytes) -> bytes | None:
+        index = bisect_left(self._keys, start)
+        return self._keys[index] if index < len(self._keys) else None
 
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
         for key, row in rows.items():
@@ -115,6 +125,10 @@ class RocksBackend:
             if not key.startswith(prefix):
                 return
             yield key, row
+
+    def seek(self, start: bytes) -> bytes | None:
+        key: bytes | None = next(iter(self._db.keys(from_key=start)), None)
+        return key
 
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -157,6 +171,22 @@ def _options() -> Options:
     return options
 
 
+def in_store_order(view: bytes) -> tuple[int, bytes]:
+    """Names of views sort by length first: that is how their rows lie in the store."""
+    return len(view), view
+
+
+def _place(view: bytes) -> bytes:
+    """What the keys of a view's rows begin with."""
+    return _VIEW_LENGTH.pack(len(view)) + view
+
+
+def _past(prefix: bytes) -> bytes:
+    """The first key beyond all that begin with `prefix`."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes([head[-1] + 1])
+
+
 @dataclass(slots=True)
 class KeyedStore:
     """Rows under views, with an overlay of batches that are sealed but not yet committed."""
@@ -185,11 +215,11 @@ class KeyedStore:
         rows = self._overlay.get(view)
         if rows is not None and row in rows:
             return rows[row][1]
-        return self.backend.get(_VIEW_LENGTH.pack(len(view)) + view + row)
+        return self.backend.get(_place(view) + row)
 
     def load(self, view: bytes) -> dict[bytes, bytes]:
         """All rows of one view."""
-        prefix = _VIEW_LENGTH.pack(len(view)) + view
+        prefix = _place(view)
         rows = {key[len(prefix) :]: row for key, row in self.backend.scan(prefix)}
         for row, (_, value) in self._overlay.get(view, {}).items():
             if value is None:
@@ -198,15 +228,29 @@ class KeyedStore:
                 rows[row] = value
         return rows
 
-    def views(self, prefix: bytes) -> set[bytes]:
-        """Names of all views that start with `prefix`; reads the whole store, for activations and refiling."""
-        found = {view for view in self._overlay if view.startswith(prefix)}
-        for key, _ in self.backend.scan(b""):
+    def views_after(self, prefix: bytes, after: bytes, views_max: int) -> list[bytes]:
+        """The first names of views that start with `prefix` beyond `after` (b"": all), `in_store_order`.
+
+        Costs one look into the store per name, not per row, and one per length of name that there is.
+        """
+        floor = in_store_order(after)
+        beyond = (view for view in self._overlay if view.startswith(prefix) and in_store_order(view) > floor)
+        stored = islice(self._stored_views(prefix, after), views_max)
+        return sorted({*beyond, *stored}, key=in_store_order)[:views_max]
+
+    def _stored_views(self, prefix: bytes, after: bytes) -> Iterator[bytes]:
+        start = _past(_place(after)) if after else _place(prefix)
+        while (key := self.backend.seek(start)) is not None:
             (length,) = _VIEW_LENGTH.unpack_from(key)
             view = key[2 : 2 + length]
-            if length != 0xFFFF and view.startswith(prefix):
-                found.add(view)
-        return found
+            if length == _NO_LENGTH:
+                return
+            if view.startswith(prefix):
+                yield view
+                start = _past(_place(view))
+            else:  # on to where such names begin: of this length, or of the next
+                longer = length if view < prefix else length + 1
+                start = _VIEW_LENGTH.pack(max(longer, len(prefix))) + prefix
 
     def put(self, view: bytes, row: bytes, value: bytes | None) -> None:
         """Write one row (None deletes it) in the current batch."""
@@ -224,9 +268,7 @@ class KeyedStore:
         """Make a sealed batch durable, with its offset, in one write. Batches commit in the order they were sealed."""
         if sealed.number != self._committed + 1:
             raise StoreError(f"batch {sealed.number} committed out of order after {self._committed}")
-        rows = {
-            _VIEW_LENGTH.pack(len(view)) + view + row: value for (view, row), value in sealed.writes.items()
-        }
+        rows = {_place(view) + row: value for (view, row), value in sealed.writes.items()}
         rows[_NEXT_OFFSET] = str(sealed.next_offset).encode()
         self.backend.write(rows)
         self._committed = sealed.number

@@ -229,6 +229,11 @@ STAGES = Dashboard(
             unit="cps",
         ),
         _panel(
+            "后台重新研判 keys judged again",
+            Query("sum(rate(xiezhi_rejudged_keys_total[5m]))", "keys"),
+            unit="cps",
+        ),
+        _panel(
             "规则出错 rule failures",
             Query("sum by (rule) (rate(xiezhi_rule_failures_total[5m]))", "{{rule}}"),
         ),

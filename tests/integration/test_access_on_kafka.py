@@ -160,6 +160,25 @@ def test_every_act_on_the_bus_leaves_exactly_one_record(desk: Desk) -> None:
         assert Envelope.from_headers(record.headers).subject == (record.key or b"").decode()
 
 
+def test_removing_a_rule_is_an_act_and_an_activation_that_says_why(desk: Desk) -> None:
+    desk.done("rules", "apply", "--pack", "generic")
+    before = len(desk.trail())
+    assert "switched off P01" in desk.done("rules", "remove", "P01", "--why", "repealed")
+    assert "off already" in desk.done("rules", "remove", "P01", "--why", "again")
+    (act,) = desk.trail()[before:]
+    assert (act.command, act.object_type, act.object_id, act.purpose) == (
+        *("rules remove", "rule"),
+        *("P01", "repealed"),
+    )
+    listed = [json.loads(line) for line in desk.done("rules", "list", "--json").splitlines()]
+    assert [(one["enabled"], one["reason"]) for one in listed if one["rule_id"] == "P01"] == [
+        (False, "repealed")
+    ]
+    assert "activated P01" in desk.done("rules", "apply", "--pack", "generic"), (
+        "rolling back is another activation"
+    )
+
+
 def test_applying_contracts_is_an_act_when_it_changes_something(desk: Desk) -> None:
     before = len(desk.trail())
     desk.settings = desk.settings.model_copy(update={"generation": now_ms() % 10**9})

@@ -110,7 +110,7 @@ def test_a_healthy_bus_is_called_healthy(watched: RunningBus) -> None:
     states = {one["part"]: one["state"] for one in answer["parts"]}
     assert set(states) == {
         *("services", "broker", "registry", "topics", "lag", "dead_letters", "departments", "disk"),
-        *("clock", "rules", "alert_store", "audit_log"),
+        *("clock", "rules", "rejudging", "alert_store", "audit_log"),
     }
     assert set(states.values()) <= {"well", "note"}
     (services,) = (one["seen"] for one in answer["parts"] if one["part"] == "services")

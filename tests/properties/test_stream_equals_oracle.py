@@ -249,7 +249,7 @@ def test_a_view_without_a_fixed_order_is_noticed(monkeypatch: pytest.MonkeyPatch
     """Rules ask for the last of several contracts or notices: which one that is must not depend on arrival."""
     monkeypatch.setattr("streams.judge.View", planted.UnsortedView)
 
-    @settings(DETERMINISTIC, max_examples=100)
+    @settings(DETERMINISTIC, max_examples=400)
     @given(real_logs, schedules, last_ticks_ms)
     def compare(log: Sequence[Outgoing], schedule: Sequence[Read], last_tick_ms: int) -> None:
         check(real_world(), log, schedule, last_tick_ms)

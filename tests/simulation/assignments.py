@@ -57,7 +57,7 @@ class Assignment:
         self._untold: list[str] = []
         self._told_to: int | None = None
         self.is_revoked = False
-        self._turn_is_due = self._follow_is_due = False
+        self._turn_is_due = self._follow_is_due = self._sweep_is_due = False
         self._broker.listen(*place, self.wake)
         self._hears = [(topic, self._partition) for topic in OUTPUTS] if process.judges else []
         for output in self._hears:
@@ -76,11 +76,20 @@ class Assignment:
         if not self._turn_is_due and not self.is_revoked and self._has_work():
             self._turn_is_due = True
             self.process.later("fetch", self._turn)
+        self.wake_sweep()
 
     def wake_follower(self) -> None:
         if not self._follow_is_due and self._core is not None and not self.is_revoked:
             self._follow_is_due = True
             self.process.later("follow", self._follow)
+
+    def wake_sweep(self) -> None:
+        core = self._core
+        if self._sweep_is_due or self.is_revoked or not isinstance(core, JudgeCore) or not core.sweeping:
+            return
+        if not self._untold and self._next_offset >= self._restore_to:
+            self._sweep_is_due = True
+            self.process.later("follow", self._sweep)
 
     def _has_work(self) -> bool:
         if self._core is not None and (self._untold or self._next_offset < self._restore_to):
@@ -173,6 +182,14 @@ class Assignment:
         self._act("hears", lambda: core.adopt(chunk), said=chunk)
         self.wake_follower()
 
+    def _sweep(self) -> None:
+        """Judge some keys again, as `streams.rejudging` does between fresh batches."""
+        self._sweep_is_due = False
+        core, views = self._core, self._chance.choice((1, 2, 20))
+        if self.is_revoked or self.process.is_full() or not isinstance(core, JudgeCore):
+            return  # whoever makes room wakes us
+        self._act("judges again", lambda: core.rejudge(views))
+
     def _act(
         self,
         what: str,
@@ -189,6 +206,7 @@ class Assignment:
         outgoing = [*work.outgoing, *(_letter(raw) for raw, _ in work.bad)]
         self._note(what, _range(records or said))
         self.process.submit(Batch(self, sealed, acknowledges, len(outgoing)), outgoing)
+        self.wake_sweep()
 
     def commit(self, sealed: Sealed) -> None:
         self._store.commit(sealed)

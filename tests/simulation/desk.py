@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from streams.cards import Card
-from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
-from streams.judge import Judge, Judging, Output, Said
+from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TAKE_OVER_KEY, TICK_KEY
+from streams.judge import Activate, Judge, Judging, Output, Said
 from streams.kernel import Join
 from streams.outputs import encode_output, read_output
 from streams.router import Router
@@ -47,8 +47,11 @@ class FactLog:
     def tick(self, now_ms: int) -> RawRecord:
         return self.append(TICK_KEY, json.dumps({"now_ms": now_ms}).encode())
 
-    def activate(self, one: Card, sequence: int = 0, *, enabled: bool = True) -> RawRecord:
-        value = CODEC.encode(ACTIVATION.subject, activation(one, enabled=enabled))
+    def take_over(self) -> RawRecord:
+        return self.append(TAKE_OVER_KEY, b"{}")
+
+    def activate(self, one: Card, sequence: int = 0, *, enabled: bool = True, reason: str = "") -> RawRecord:
+        value = CODEC.encode(ACTIVATION.subject, {**activation(one, enabled=enabled), "reason": reason})
         return self.append(ACTIVATION_KEY, value, [(SEQUENCE_HEADER, b"%d" % sequence)])
 
     def activate_all(self) -> list[RawRecord]:
@@ -68,8 +71,16 @@ class Desk:
     """A judge with a store that survives it."""
 
     def __init__(
-        self, backend: MemoryBackend | None = None, *, joins: Sequence[Join] = JOINS, cached: int = 1000
+        self,
+        backend: MemoryBackend | None = None,
+        *,
+        joins: Sequence[Join] = JOINS,
+        cached: int = 1000,
+        activate: Activate | None = None,
+        generation: int = GENERATION,
     ) -> None:
+        self.generation = generation
+        self.said: list[Output] = []
         self.backend = backend or MemoryBackend()
         self.store = KeyedStore(self.backend)
         self.bad: list[tuple[RawRecord, BadRecordError]] = []
@@ -77,17 +88,32 @@ class Desk:
         judging = Judging(
             joins=joins,
             decode=CODEC.decode,
-            activate=CODEC.activator({rule.id: rule for join in joins for rule in join.rules}),
-            generation=GENERATION,
+            activate=activate or CODEC.activator({rule.id: rule for join in joins for rule in join.rules}),
+            generation=generation,
             on_failure=lambda owner, view, error: self.failures.append((owner, view)),
             views_cached_max=cached,
         )
         self.judge = Judge(judging, self.store)
 
     def read(self, records: Sequence[RawRecord]) -> list[Output]:
-        """One batch, judged and committed."""
+        """One batch, judged and committed, with the sweeps that it opens."""
+        outputs = self.take(records)
+        while self.judge.speaks and self.judge.sweeps.open:
+            outputs += self.sweep(20)
+        return outputs
+
+    def take(self, records: Sequence[RawRecord]) -> list[Output]:
+        """One batch, judged and committed; sweeps are left for later."""
         outputs = self.judge.apply(records, lambda raw, error: self.bad.append((raw, error)))
         self.commit(records)
+        self.said += outputs
+        return outputs
+
+    def sweep(self, views: int) -> list[Output]:
+        """One slice of an open sweep, judged and committed."""
+        outputs = self.judge.rejudge(views)
+        self.commit()
+        self.said += outputs
         return outputs
 
     def restore(self, records: Sequence[RawRecord]) -> None:
@@ -100,7 +126,7 @@ class Desk:
 
     def restarted(self, **more: Any) -> Desk:
         """A new judge on what this one committed."""
-        return Desk(self.backend, **more)
+        return Desk(self.backend, **{"generation": self.generation, **more})
 
 
 def said_by(output: Output) -> tuple[str, str, Said]:

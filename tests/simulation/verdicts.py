@@ -165,7 +165,10 @@ def _said_record_by_record(facts: Sequence[RawRecord]) -> Mapping[str, list[tupl
     judge = Judge(judging, KeyedStore(MemoryBackend()))
     said_at: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for raw in facts:
-        for output in judge.apply([raw], _refuse):
+        outputs = judge.apply([raw], _refuse)
+        while judge.sweeps.open:
+            outputs += judge.rejudge(1000)
+        for output in outputs:
             said_at[output.id].append((raw.offset, output.said.digest))
     return said_at
 

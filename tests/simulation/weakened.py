@@ -16,6 +16,7 @@ from streams.judge import Judge, Judging, Output, _Key
 from streams.records import Withdrawal
 from streams.router import OutgoingFact, Router
 from streams.stage import Work
+from streams.sweeps import Sweeps
 from tests.simulation.parts import Parts
 from xiezhi.contracts.naming import RELATION
 from xiezhi.envelope import Envelope
@@ -128,6 +129,30 @@ class SleepyJudge(Judge):
     def _tick(self, raw: RawRecord) -> None:
         self._timers.clear()
         super()._tick(raw)
+
+
+class TimelessJudge(Judge):
+    """Lets a sweep speak at the position of its activation, whatever time it is by then."""
+
+    def _tick(self, raw: RawRecord) -> None:
+        super()._tick(raw)
+        self._ticked = -1
+
+
+class ForgetfulSweeps(Sweeps):
+    """Remembers what is to be judged again as long as it lives."""
+
+    def _move(self, prefix: bytes, sweep: Any) -> None:
+        super()._move(prefix, sweep)
+        self._store.put(b"#sweeps", prefix, None)
+
+
+class OneShotJudge(Judge):
+    """Does not note durably that keys are to be judged again."""
+
+    def __init__(self, judging: Judging, store: KeyedStore) -> None:
+        super().__init__(judging, store)
+        self._sweeps = ForgetfulSweeps(store)
 
 
 class UnhurriedJudge(Judge):
@@ -313,6 +338,8 @@ WEAKENED: Mapping[str, Parts] = {
     "without judging before ticks": Parts(judge=ImpatientJudge),
     "without waking": Parts(judge=SleepyJudge),
     "without keeping timers": Parts(judge=UnhurriedJudge),
+    "without the ticks that a sweep has read": Parts(judge=TimelessJudge),
+    "without noting durably what is to be judged again": Parts(judge=OneShotJudge),
     "without ticks as the only time": Parts(judge_core=WallCore),
     "without the largest tick": Parts(judge=ObedientJudge),
     "without the order of activations": Parts(judge=NewestJudge),

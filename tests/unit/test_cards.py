@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from streams import cards as cards_module
-from streams.cards import Card, load_pack, render
+from streams.cards import Card, load_pack, render, switched_off
 from streams.joins import JOINS
 from streams.kernel import Finding, Outcome
 from streams.rule_code import code_hash, modules_behind
@@ -149,6 +149,14 @@ def packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "generic.yaml").write_text(real.read_text("utf-8"), "utf-8")
     monkeypatch.setattr(cards_module, "_PACKS", tmp_path)
     return tmp_path
+
+
+def test_a_pack_may_take_a_rule_out_and_says_why(packs: Path) -> None:
+    (packs / "county.yaml").write_text("extends: generic\nremoved: {P01: repealed}\n", "utf-8")
+    all_of_them = {card.id for card in load_pack("generic")}
+    assert {card.id for card in load_pack("county")} == all_of_them - {"P01"}
+    assert switched_off("county") == {"P01": "repealed"}
+    assert switched_off("generic") == {}
 
 
 @pytest.mark.parametrize(

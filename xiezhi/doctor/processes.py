@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xiezhi.doctor.finding import Examined, Facts, Finding, Patient, Severity
 from xiezhi.errors import BrokerUnavailableError
-from xiezhi.groups import AUDIT, group_of, inputs_of_groups, service_of
+from xiezhi.groups import AUDIT, inputs_of_groups, service_of
 from xiezhi.ingestion import Ingestion
 from xiezhi.local.state import ProcessRecord, StackLock, StackState, read_state
 
@@ -83,5 +83,5 @@ def expected_groups(patient: Patient) -> list[str]:
     """The groups of the project's services; without a project those that every bus has."""
     groups = inputs_of_groups((), patient.settings.generation)
     if patient.services:
-        return [group for group in groups if group in {group_of(name) for name in patient.services}]
+        return [group for group in groups if service_of(group) in patient.services]
     return [group for group in groups if group != AUDIT]

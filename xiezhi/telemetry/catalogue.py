@@ -155,6 +155,14 @@ OUTCOMES = Metric(
     "规则（或派生）研判结果数，重复研判计入",
     "Answers of rules and derivations, repeated evaluations included",
 )
+REJUDGED = Metric(
+    "xiezhi.rejudged.keys",
+    _C,
+    "{key}",
+    (),
+    "规则启用或变更后在后台重新研判的键数",
+    "Keys judged again in the background after an activation",
+)
 RULE_FAILURES = Metric(
     "xiezhi.rule.failures",
     _C,
@@ -329,6 +337,7 @@ STAGE_METRICS = (
     DEAD_LETTERS,
     LATENESS,
     OUTCOMES,
+    REJUDGED,
     RULE_FAILURES,
     SAID,
     STORED,

@@ -104,6 +104,9 @@ class _ReadOnly:
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise NotImplementedError
 
+    def seek(self, start: bytes) -> bytes | None:
+        raise NotImplementedError
+
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
         raise NotImplementedError
 

@@ -8,11 +8,13 @@ import time
 import pytest
 
 from streams import checks as stream_checks
+from xiezhi.contracts.naming import fact_topic
 from xiezhi.doctor.checks import CHECKS
 from xiezhi.doctor.examine import Report, examine
 from xiezhi.doctor.finding import Check, Examined, Finding, Patient, Severity
 from xiezhi.doctor.page import page, to_object, verdict
 from xiezhi.errors import StoreError
+from xiezhi.lag import PartitionLag
 from xiezhi.settings import Settings
 
 PATIENT = Patient(Settings(), (), (), now_ms=1_795_500_000_000)
@@ -116,6 +118,23 @@ def test_rules_without_records_are_named_and_so_is_a_bus_without_rules() -> None
     (lacking,) = stream_checks.rules_examined({"S01"}, {"civil.allowance.v1"}).findings
     assert (lacking.facts["rules"], lacking.facts["topics"]) == ("S01", "civil.death.v1")
     assert stream_checks.rules_examined({"S01"}, {"civil.allowance.v1", "civil.death.v1"}).findings == ()
+
+
+def test_keys_that_are_judged_again_for_long_are_worth_knowing_and_a_silent_generation_is_critical() -> None:
+    facts = fact_topic(2)
+    read = [PartitionLag("xiezhi-judge.g2", facts, number, 90, 100) for number in (0, 1)]
+    level, open_, silent = (
+        [PartitionLag("xiezhi-rejudged.g2", facts, 0, offset, 100)] for offset in (90, 40, 0)
+    )
+    assert stream_checks.behind_the_judge([*read, *level]) == [], "what the judge has not read is its own lag"
+    assert stream_checks.behind_the_judge([*read, *open_]) == open_
+    assert stream_checks.rejudging_examined(open_, 29.0, 2).findings == ()
+    (again,) = stream_checks.rejudging_examined(open_, 31.0, 2).findings
+    assert (again.text, again.severity) == ("judging_again", Severity.NOTE)
+    (not_yet,) = stream_checks.rejudging_examined(silent, 31.0, 2).findings
+    assert (not_yet.text, not_yet.severity) == ("not_taken_over", Severity.CRITICAL)
+    (first,) = stream_checks.rejudging_examined(silent, 31.0, 1).findings
+    assert first.text == "judging_again", "the first generation waits for nobody"
 
 
 def test_parts_have_one_name_each() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.clock import Clock
-from streams.facts import ACTIVATION_KEY, TICK_KEY
+from streams.facts import ACTIVATION_KEY, TAKE_OVER_KEY, TICK_KEY
 from xiezhi.contracts.naming import ACTIVATION
 from xiezhi.errors import BrokerUnavailableError
 from xiezhi.log import RawRecord
@@ -91,3 +91,78 @@ def test_no_activation_is_forgotten_when_the_broker_is_away_between_two(answers:
         one.step()
     one.step()
     assert activations(producer) == EVERYWHERE
+
+
+# -- the next generation -----------------------------------------------------------------------------------------
+
+
+class Instants:
+    """A watermark and a wall clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_ms, self.passed_ms = 10_000, 0
+
+    def read(self) -> int:
+        return self.passed_ms
+
+
+def second_clock(instants: Instants, speaking: list[bool]) -> tuple[Clock, Producer]:
+    """The clock of the second generation; `speaking` says whether anybody works for the first."""
+    producer, settings = Producer(), Settings(tick_interval_s=3600.0, generation=2)
+    clock = Clock(
+        settings,
+        Log(99),  # type: ignore[arg-type]
+        instants,  # type: ignore[arg-type]
+        producer,
+        lambda: instants.now_ms,
+        earlier_speak=lambda: speaking[-1],
+    )
+    return clock, producer
+
+
+def take_overs(producer: Producer) -> int:
+    return sum(key == TAKE_OVER_KEY for key, _, _ in producer.sent)
+
+
+def test_the_take_over_comes_once_all_is_filed_that_was_said_before_the_earlier_generation_ended() -> None:
+    instants, speaking = Instants(), [True]
+    clock, producer = second_clock(instants, speaking)
+    instants.passed_ms = 9_000
+    clock.step()
+    instants.now_ms, instants.passed_ms = 20_000, 19_000
+    clock.step()
+    assert take_overs(producer) == 0, "somebody speaks"
+    speaking.append(False)
+    clock.step()
+    instants.now_ms, instants.passed_ms = 22_000, 20_000
+    clock.step()
+    assert take_overs(producer) == 0, "not all is filed that was said until then"
+    instants.now_ms, instants.passed_ms = 23_000, 20_001
+    clock.step()
+    assert take_overs(producer) == 2, "one on each partition"
+    assert producer.sent[-4:-2] == [(TICK_KEY, b'{"now_ms": 20001}', 0), (TICK_KEY, b'{"now_ms": 20001}', 1)]
+    clock.step()
+    assert take_overs(producer) == 2
+
+
+def test_an_earlier_generation_that_comes_back_is_waited_for_again() -> None:
+    instants, speaking = Instants(), [False]
+    clock, producer = second_clock(instants, speaking)
+    clock.step()
+    speaking.append(True)
+    clock.step()
+    speaking.append(False)
+    instants.now_ms, instants.passed_ms = 30_000, 20_000
+    clock.step()
+    clock.step()
+    assert take_overs(producer) == 0
+    instants.passed_ms = 30_001
+    clock.step()
+    assert take_overs(producer) == 2
+
+
+def test_the_first_generation_waits_for_nobody() -> None:
+    one, producer = clock()
+    for _ in range(3):
+        one.step()
+    assert take_overs(producer) == 0

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from streams.cores import JudgeCore
+from streams.evaluation import ActiveRule, Elsewhere
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
 from streams.judge import Judge, Output, position_of
 from streams.kernel import Finding, Input, Join, Parameters, Rule, View
 from tests.simulation.desk import GENERATION, ROUTED_MS, Desk, FactLog, said_by, states
 from tests.simulation.world import (
     ACCOUNT,
+    CODEC,
     JOINS,
     ORDER,
     RECEIPT,
@@ -285,6 +288,46 @@ def test_switching_a_rule_off_takes_its_alerts_back_and_on_again_raises_them(
     assert only(desk.read([log.activate(card("SUM"), 1, enabled=False)])).state == "withdrawn"
     assert desk.read(log.file(ORDER, "o2", order("a", 101))) == []
     assert only(desk.read([log.activate(card("SUM"), 2)])).state == "raised"
+
+
+def test_a_withdrawal_says_that_the_rule_was_removed_and_why(desk: Desk, log: FactLog) -> None:
+    raised = only(desk.read(log.file(ORDER, "o1", order("a", 101))))
+    off = log.activate(card("SUM"), 1, enabled=False, reason="repealed")
+    withdrawn = only(desk.read([off]))
+    assert (withdrawn.id, withdrawn.state) == (raised.id, "withdrawn")
+    assert withdrawn.content == {**raised.content, "reason": "rule_off: repealed"}
+    again = only(desk.restarted().read([log.activate(card("SUM"), 2)]))
+    assert again.content["reason"] == "suspicious", "rolling back is another activation"
+    corrected = only(desk.restarted().read(log.file(ORDER, "o1", None, version=1)))
+    assert corrected.content["reason"] == "suspicious", "here the record is the reason, not the rule"
+
+
+@pytest.mark.parametrize("gone", ["its rule", "its join"])
+def test_a_rule_whose_code_is_gone_is_taken_back_all_the_same(desk: Desk, log: FactLog, gone: str) -> None:
+    """The tree that removes the code reads a log, and has a store, in which the rule still stood."""
+    raised = desk.read(log.file(ORDER, "o1", order("a", 101)))
+    assert states(raised) == [("SUM", "raised")]
+    joins = [
+        replace(join, rules=tuple(rule for rule in join.rules if rule.id != "SUM"), derivations=())
+        for join in JOINS
+        if gone == "its rule" or join.name != "account"
+    ]
+
+    def activate(value: bytes) -> ActiveRule | Elsewhere | str:
+        activated = CODEC.activator()(value)
+        if isinstance(activated, ActiveRule) and activated.rule.id == "SUM":
+            return Elsewhere("SUM")
+        return activated
+
+    later = desk.restarted(joins=joins, activate=activate)
+    assert later.read(log.file(ORDER, "o2", order("a", 5))) == [], "until the log says so, it is held"
+    withdrawn = only(later.read([log.activate(card("SUM"), 1, enabled=False, reason="repealed")]))
+    assert (withdrawn.id, withdrawn.state, withdrawn.said.position) == (
+        raised[0].id,
+        "withdrawn",
+        at(log.last()),
+    )
+    assert withdrawn.content["reason"] == "rule_off: repealed"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -610,6 +653,195 @@ def test_an_activation_does_not_bring_all_views_into_memory(
     assert max(held) <= 10 + 1
 
 
+# -- generations -------------------------------------------------------------------------------------------------
+
+
+def _second(log: FactLog, first: Desk, **more: Any) -> Desk:
+    """A judge of the next generation over the same partition, which has read what the first one said."""
+    second = Desk(generation=2, **more)
+    second.take(log.records)
+    for output in first.said:
+        second.judge.adopt(*said_by(output))
+    assert second.judge.evaluate() == []
+    second.commit()
+    return second
+
+
+def test_a_new_generation_is_silent_until_it_takes_over_and_says_only_what_differs(
+    desk: Desk, log: FactLog
+) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    desk.read(log.file(ORDER, "o2", order("b", 101)))
+    second = _second(log, desk)
+    assert second.take(log.file(ORDER, "o3", order("c", 101))) == []
+    assert second.take(log.file(ORDER, "o2", order("b", 1), version=1)) == []
+    assert JudgeCore(second.judge, 0, CODEC.encode, CODEC.decode, lambda: 0).sweeping == ()
+    second = second.restarted()
+    said = second.read([log.take_over()])
+    taken_over = position_of(2, log.last())
+    assert [(one.view, one.state, one.said.position) for one in said] == [
+        ("account|b", "withdrawn", taken_over),
+        ("account|c", "raised", taken_over),
+    ]
+    assert second.read([log.take_over()]) == [], "told again, it says nothing again"
+    again = second.restarted()
+    assert only(again.read(log.file(ORDER, "o3", None, version=1))).state == "withdrawn", (
+        "it goes on speaking"
+    )
+
+
+def test_what_a_generation_without_the_key_or_the_join_still_holds_is_withdrawn(
+    desk: Desk, log: FactLog
+) -> None:
+    """Filed elsewhere now, or nowhere: the views hold nothing but what an earlier generation said."""
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    other = FactLog()
+    other.activate_all()
+    second = Desk(generation=2)
+    second.take(other.records)
+    for output in desk.said:
+        second.judge.adopt("f" * 32, "gone|x", replace(said_by(output)[2]))
+        second.judge.adopt(*said_by(output))
+    second.judge.postpone()
+    second.commit()
+    assert {(one.view, one.state) for one in second.restarted().read([other.take_over()])} == {
+        ("account|a", "withdrawn"),
+        ("gone|x", "withdrawn"),
+    }
+
+
+def test_late_words_of_an_earlier_generation_are_answered(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 101)))
+    second = _second(log, desk)
+    log.take_over()
+    second.read(log.records[-1:])
+    late = only(desk.read(log.file(ORDER, "o1", None, version=1)))
+    assert second.judge.adopt(*said_by(late))
+    answered = only(second.judge.evaluate())
+    assert (answered.id, answered.state) == (late.id, "raised"), "it has not read the withdrawal yet"
+    assert answered.said.position > late.said.position
+    assert only(second.read(log.records[-1:])).state == "withdrawn"
+
+
+def test_an_earlier_generation_is_silent_on_keys_of_which_a_later_one_has_spoken(
+    desk: Desk, log: FactLog
+) -> None:
+    desk.read(log.file(ORDER, "o1", order("a", 50)))
+    second = _second(log, desk)
+    second.take([log.take_over()])
+    raised = only(second.read(log.file(ORDER, "o1", order("a", 101), version=1)))
+    desk.judge.adopt(*said_by(raised))
+    assert desk.read(log.file(ORDER, "o1", order("a", 7), version=2)) == []
+
+
+def test_a_take_over_is_one_sweep_over_everything_whatever_was_to_be_swept_before(
+    desk: Desk, log: FactLog
+) -> None:
+    desk.read(_accounts(log, 3))
+    second = _second(log, desk)
+    second.take([log.activate(card("SUM", limit=20), 1), log.take_over()])
+    assert list(second.judge.sweeps.open) == [""]
+    assert [one.view for one in second.sweep(99)] == ["account|a00", "account|a01", "account|a02"]
+    assert list(second.judge.sweeps.open) == []
+
+
+def test_timers_are_set_by_the_take_over(desk: Desk, log: FactLog) -> None:
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x")))
+    second = _second(log, desk)
+    assert second.read([log.take_over()]) == []
+    assert only(second.read([log.tick(DEADLINE_MS)])).said.owner == "ABSENT"
+
+
+# -- sweeps: judging again in the background ---------------------------------------------------------------------
+
+
+def _accounts(log: FactLog, number: int, amount: int = 50) -> list[RawRecord]:
+    return [raw for n in range(number) for raw in log.file(ORDER, f"o{n:02}", order(f"a{n:02}", amount))]
+
+
+def test_an_activation_is_judged_some_keys_at_a_time(desk: Desk, log: FactLog) -> None:
+    desk.read(_accounts(log, 5))
+    assert desk.take([log.activate(card("SUM", limit=20), 1)]) == []
+    activated = at(log.last())
+    said = [desk.sweep(2) for _ in range(3)]
+    assert [[one.view for one in some] for some in said] == [
+        ["account|a00", "account|a01"],
+        ["account|a02", "account|a03"],
+        ["account|a04"],
+    ]
+    assert {one.said.position for some in said for one in some} == {activated}
+    assert desk.judge.sweeps.open == ()
+    assert desk.sweep(2) == []
+
+
+def test_a_fresh_fact_is_judged_by_the_new_rule_though_the_sweep_has_not_come_to_its_key(
+    desk: Desk, log: FactLog
+) -> None:
+    desk.read(_accounts(log, 3))
+    desk.take([log.activate(card("SUM", limit=20), 1)])
+    desk.sweep(1)
+    fresh = only(desk.take(log.file(ORDER, "o02", order("a02", 60), version=1)))
+    assert (fresh.view, fresh.state, fresh.said.position) == ("account|a02", "raised", at(log.last()))
+    assert [one.view for one in desk.sweep(9)] == ["account|a01"], "what was said is not said again"
+
+
+def test_a_sweep_goes_on_where_a_killed_judge_had_committed(desk: Desk, log: FactLog) -> None:
+    desk.read(_accounts(log, 4))
+    desk.take([log.activate(card("SUM", limit=20), 1)])
+    assert [one.view for one in desk.sweep(2)] == ["account|a00", "account|a01"]
+    desk.judge.rejudge(1)  # not committed, as by a judge that is killed
+    assert [one.view for one in desk.restarted().sweep(9)] == ["account|a02", "account|a03"]
+
+
+def test_another_activation_begins_the_sweep_again(desk: Desk, log: FactLog) -> None:
+    desk.read(_accounts(log, 3))
+    desk.take([log.activate(card("SUM", limit=20), 1)])
+    assert len(desk.sweep(2)) == 2
+    desk.take([log.activate(card("SUM", limit=70), 2)])
+    assert [(one.view, one.state) for one in desk.sweep(9)] == [
+        ("account|a00", "withdrawn"),
+        ("account|a01", "withdrawn"),
+    ]
+
+
+def test_keys_that_are_not_yet_durable_are_swept_too(desk: Desk, log: FactLog) -> None:
+    desk.judge.apply(_accounts(log, 2), lambda raw, error: pytest.fail(str(error)))
+    desk.take([log.activate(card("SUM", limit=20), 1)])
+    assert [one.view for one in desk.sweep(9)] == ["account|a00", "account|a01"]
+
+
+def test_what_a_sweep_says_late_has_the_position_of_the_last_tick(desk: Desk, log: FactLog) -> None:
+    """One position, one content: a judge that came to the key before the tick would have said something else."""
+    desk.read([log.activate(card("ABSENT"), 1, enabled=False)])
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x")))
+    desk.read([log.tick(START_MS)])
+    desk.take([log.activate(card("ABSENT"), 2)])
+    desk.take([log.tick(DEADLINE_MS)])
+    ticked = at(log.last())
+    again = desk.restarted()
+    for one in (desk, again):
+        raised = only(one.judge.rejudge(9))
+        assert (raised.said.owner, raised.said.position) == ("ABSENT", ticked)
+
+
+def test_a_key_that_the_sweep_passed_wakes_at_its_deadline(desk: Desk, log: FactLog) -> None:
+    desk.read([log.activate(card("ABSENT"), 1, enabled=False)])
+    desk.read(log.file(ORDER, "o1", order(None, 1, "x")))
+    desk.take([log.activate(card("ABSENT"), 2)])
+    assert desk.sweep(9) == []
+    assert only(desk.take([log.tick(DEADLINE_MS)])).said.owner == "ABSENT"
+
+
+def test_a_sweep_leaves_the_cache_to_the_views_that_facts_come_for(log: FactLog) -> None:
+    log.activate_all()
+    _accounts(log, 30)
+    desk = Desk(cached=2)
+    desk.read(log.records)
+    hot = set(desk.judge._cache)
+    desk.read([log.activate(card("SUM", limit=20), 1)])
+    assert set(desk.judge._cache) == hot
+
+
 def test_batches_that_are_sealed_but_not_committed_count(log: FactLog) -> None:
     """Pipelining: several batches under way, views evicted in between, the store far behind."""
     log.activate_all()
@@ -618,6 +850,8 @@ def test_batches_that_are_sealed_but_not_committed_count(log: FactLog) -> None:
     sealed = []
     for raw in log.records:
         outputs = cramped.judge.apply([raw], lambda raw, error: pytest.fail(str(error)))
+        while cramped.judge.sweeps.open:
+            outputs += cramped.judge.rejudge(1)
         sealed.append(cramped.store.seal(raw.offset + 1))
         assert _in_order(outputs) == _in_order(roomy.read([raw]))
     for one in sealed:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xiezhi.errors import StoreError
-from xiezhi.store import Backend, KeyedStore, MemoryBackend, RocksBackend
+from xiezhi.store import Backend, KeyedStore, MemoryBackend, RocksBackend, in_store_order
 
 Open = Callable[[], Backend]
 
@@ -180,20 +180,39 @@ def test_views_are_found_by_prefix_whether_durable_or_not(store: KeyedStore) -> 
     store.put(b"other|1", b"row", b"")
     store.commit(store.seal(1))
     store.put(b"join|2", b"row", b"")
-    assert store.views(b"join|") == {b"join|1", b"join|2"}
-    assert store.views(b"") == {b"join|1", b"join|2", b"other|1"}
+    assert store.views_after(b"join|", b"", 9) == [b"join|1", b"join|2"]
+    assert store.views_after(b"", b"", 9) == [b"join|1", b"join|2", b"other|1"]
+
+
+def test_views_are_found_some_at_a_time_each_once(store: KeyedStore) -> None:
+    """Names of many lengths, with many rows, of which prefixes are others; some of them are not yet durable."""
+    names = [
+        b"join|" + number for number in (b"", b"1", b"12", b"2", b"\xff\xff", b"\xff", b"x" * 300, b"1|2")
+    ]
+    others = (b"a", b"joi", b"join", b"joinx|1", b"k|1", b"join}12", b"\xffjoin|1", b"z" * 40)
+    for name in (*names, *others):
+        for row in (b"", b"a", b"join|1", b"\xff\xff"):
+            store.put(name, row, b"")
+        if name == b"joi":
+            store.commit(store.seal(1))
+    found: list[bytes] = []
+    while page := store.views_after(b"join|", found[-1] if found else b"", 2):
+        found += page
+    assert found == sorted(names, key=in_store_order)
+    assert store.views_after(b"join|", found[2], 99) == found[3:]
 
 
 def test_a_view_shorter_than_the_prefix_is_not_found_through_its_rows(store: KeyedStore) -> None:
     store.put(b"join", b"|row", b"")
+    store.put(b"joi", b"n|row", b"")
     store.commit(store.seal(1))
-    assert store.views(b"join|") == set()
+    assert store.views_after(b"join|", b"", 9) == []
 
 
 def test_offset_and_fingerprint_are_no_views(store: KeyedStore) -> None:
     assert store.check_fingerprint("f")
     store.commit(store.seal(3))
-    assert store.views(b"") == set()
+    assert store.views_after(b"", b"", 9) == []
 
 
 def test_a_store_refuses_code_with_another_fingerprint_for_good(open_backend: Open) -> None:
