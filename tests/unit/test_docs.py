@@ -103,7 +103,7 @@ def _fields() -> Iterator[tuple[str, object]]:
     every: tuple[type[BaseSettings], ...] = (Settings, LocalSettings)
     for settings in every:
         for name, field in settings.model_fields.items():
-            yield f"XIEZHI_{name.upper()}", field.default
+            yield f"XIEZHI_{name.upper()}", field.default if field.default_factory is None else None
 
 
 @pytest.mark.parametrize(("variable", "default"), list(_fields()), ids=lambda value: str(value))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xiezhi.project import load_project
-from xiezhi.settings import Settings
+from xiezhi.project import Project, load_project
+from xiezhi.settings import Settings, live_generation
 
 if TYPE_CHECKING:
     from xiezhi.local.stack import LocalStack
@@ -50,18 +50,31 @@ def up(pack: str, bare: bool) -> None:
             if project is not None:
                 stack.start_project(project, settings, pack=pack, purpose=PURPOSE)
             _say_where(stack)
-            _watch(stack)
+            _watch(stack, project, settings)
         finally:
             if stack.members:  # else nothing was started: another stack runs here, a port is in use
                 _stop(stack)
 
 
-def _watch(stack: LocalStack) -> None:
+def _watch(stack: LocalStack, project: Project | None, settings: Settings) -> None:
     """Until Ctrl-C, which is how this command ends in order; an earlier one interrupts it."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             stack.watch()
+            if project is not None:
+                settings = _of_live_generation(stack, project, settings)
             time.sleep(WATCH_EVERY_S)
+
+
+def _of_live_generation(stack: LocalStack, project: Project, settings: Settings) -> Settings:
+    """Starts the services anew once `xiezhi refile` has switched, unless a variable names the generation."""
+    live = live_generation(settings.data_dir)
+    if live == settings.generation or "XIEZHI_GENERATION" in os.environ:
+        return settings
+    _say(f"generation {live} is live: starting the services anew …")
+    settings = settings.model_copy(update={"generation": live})
+    stack.start_services(project.services, settings, project.root)
+    return settings
 
 
 def _say(text: str) -> None:
