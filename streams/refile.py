@@ -169,20 +169,26 @@ def as_activated(cards: Sequence[Card]) -> dict[str, ActiveRule]:
     }
 
 
+def has_taken_over(settings: Settings) -> bool:
+    """Whether the judges of a generation have begun to speak, on every partition."""
+    return _judged_upto(_rejudged(settings), {})
+
+
 def wait_until_finished(
     settings: Settings, timeout_s: float, look: Callable[[str], None] = lambda _: None
 ) -> bool:
     """Whether, within the time, a generation has taken over and judged every key. `look` is told what is waited for."""
     lags, deadline = _rejudged(settings), time.monotonic() + timeout_s
-
-    def judged_upto(ends: Mapping[int, int]) -> bool:
-        found = lags.read()
-        return bool(found) and all(one.committed >= max(1, ends.get(one.partition, 0)) for one in found)
-
-    if not _wait(lambda: judged_upto({}), deadline, look, "the take-over"):
+    if not _wait(lambda: _judged_upto(lags, {}), deadline, look, "the take-over"):
         return False
     ends = {one.partition: one.end for one in lags.read()}  # beyond the take-over
-    return _wait(lambda: judged_upto(ends), deadline, look, "every key to be judged")
+    return _wait(lambda: _judged_upto(lags, ends), deadline, look, "every key to be judged")
+
+
+def _judged_upto(lags: Lags, ends: Mapping[int, int]) -> bool:
+    """Whether everything before these ends, and the take-over in any case, is judged on every key."""
+    found = lags.read()
+    return bool(found) and all(one.committed >= max(1, ends.get(one.partition, 0)) for one in found)
 
 
 def _wait(

@@ -49,7 +49,9 @@ def command(dry_run: bool, pack: str | None, why: str, timeout_s: float, as_json
     happened. See docs/how-to/refile.md.
     """
     live = Settings()
-    if live.generation > 1 and not refile.wait_until_finished(live, ALIVE_S):
+    if live.generation > 1 and not (
+        refile.has_taken_over(live) and refile.wait_until_finished(live, ALIVE_S)
+    ):
         _say(f"generation {live.generation} has not finished taking over; waiting for it 等待接管")
         _wait(live, timeout_s)
         return

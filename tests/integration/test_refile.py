@@ -291,7 +291,11 @@ def test_lost_stores_and_code_that_changed_back_are_filed_anew_with_everything_d
         assert "generation 3 has not finished taking over" in report
         assert "S01" in report
         assert live_generation(site.settings.data_dir) == 3, "whoever is killed from here on has switched"
-    assert "generation 3 has not finished taking over; waiting for it" in done(site.refile())
+        again = site.refile()
+        assert again.stdout is not None
+        waits = again.stdout.readline()
+    assert "generation 3 has not finished taking over; waiting for it" in waits
+    done(again)
     assert site.settings.generation == 3
     site.settle()
     standing, repeated = stored(site.settings)
