@@ -44,11 +44,12 @@ test-fast: $(READY) ## Unit and contract suites: no network, no broker, under a 
 test-properties: $(READY) ## What holds for every log, schedule and province: stream = oracle, planted = found. No network, a minute
 	$(PYTEST) -n 2 --dist worksteal tests/properties
 test-integration: $(READY) ## Against a real Kafka and registry
-	$(PYTEST) tests/integration
+	$(PYTEST) -n 2 --dist loadfile tests/integration
 test-e2e: $(READY) ## The demo, the README's commands and third-party data, end to end
 	$(PYTEST) tests/e2e
 test-faults: $(READY) ## The simulation and real kills under load
-	$(PYTEST) tests/faults
+	$(PYTEST) -n 2 --dist worksteal tests/faults --ignore=tests/faults/test_kills.py --ignore=tests/faults/test_full_disk.py
+	$(PYTEST) tests/faults/test_kills.py tests/faults/test_full_disk.py
 monitoring: ## Alert rules over synthetic series, by promtool of a Prometheus: make monitoring PROMTOOL=/path/to/promtool
 	@command -v $(PROMTOOL) >/dev/null || { echo "$(PROMTOOL) is not here; it comes with Prometheus (Debian: apt install prometheus)"; exit 1; }
 	$(PROMTOOL) check config deploy/monitoring/prometheus.yaml

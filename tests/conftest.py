@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import signal
 import socket
@@ -28,8 +29,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_ports() -> Ports:
-    """Four ports that nobody uses now, below the range from which outgoing connections take theirs."""
-    candidates = random.SystemRandom().sample(range(20_000, 32_000), 100)
+    """Four ports that nobody uses now, below the range from which outgoing connections take theirs.
+
+    Suites that run beside each other choose from halves of their own, since a broker binds only a while later.
+    """
+    half = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    candidates = random.SystemRandom().sample(range(20_000 + 6_000 * half, 26_000 + 6_000 * half), 100)
     return Ports(*itertools.islice(filter(_is_free, candidates), 4))
 
 
