@@ -18,7 +18,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from xiezhi.errors import BrokerUnavailableError, DeliveryError, XiezhiError
-from xiezhi.log import LogReader
+from xiezhi.log import LogReader, once_led
 
 #: Between two looks; ticks and commits move offsets about twice a second.
 LOOK_INTERVAL_S = 0.4
@@ -83,7 +83,7 @@ class Lags:
     def read(self) -> tuple[PartitionLag, ...]:
         """One look at all groups. Raises BrokerUnavailableError."""
         try:
-            ends = self._ends()
+            ends = once_led(self._ends, self._timeout_s)
             return tuple(
                 self._past_markers(
                     PartitionLag(group, topic, partition, committed.get((topic, partition), 0), end)

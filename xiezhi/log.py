@@ -6,17 +6,19 @@ For whoever restores state, checks, or computes in batch. Live consumption goes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
+from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from xiezhi.errors import BrokerUnavailableError, DeliveryError
 
 Headers = Sequence[tuple[str, bytes | None]]
+_Answer = TypeVar("_Answer")
 
 #: Stands for the headers of a record when the name of one is not UTF-8: no client gives us any of them then.
 UNREADABLE_HEADERS: Headers = (("xz_unreadable", None),)
@@ -25,7 +27,25 @@ UNREADABLE_HEADERS: Headers = (("xz_unreadable", None),)
 CHUNK_RECORDS = 2_000
 #: Without an answer for so long the broker is taken as unreachable.
 TIMEOUT_S = 30.0
+#: Between two questions to a partition whose leader is not known yet.
+_LEADER_RETRY_S = 0.1
+_LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _UNREACHABLE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+
+
+def once_led(ask: Callable[[], _Answer], timeout_s: float) -> _Answer:
+    """What `ask` returns, asked again while a partition has no leader: just created, or its broker starts again.
+
+    Raises the KafkaException of the last time after `timeout_s`.
+    """
+    deadline = monotonic() + timeout_s
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or monotonic() > deadline:
+                raise
+        sleep(_LEADER_RETRY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +120,11 @@ class LogReader:
     def range(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset, offset after the last). Raises BrokerUnavailableError, DeliveryError without the partition."""
         try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=self._timeout_s
+            low, high = once_led(
+                lambda: self._consumer.get_watermark_offsets(
+                    TopicPartition(topic, partition), timeout=self._timeout_s
+                ),
+                self._timeout_s,
             )
         except KafkaException as error:
             if error.args[0].code() in _UNREACHABLE:

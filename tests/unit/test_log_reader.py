@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka import KafkaError, KafkaException
 
 from xiezhi import log
 from xiezhi.cli.main import cli
 from xiezhi.errors import BrokerUnavailableError
 from xiezhi.local.settings import LOOPBACK
-from xiezhi.log import LogReader
+from xiezhi.log import LogReader, once_led
 
 
 @pytest.fixture
@@ -32,6 +33,24 @@ def test_an_absent_broker_is_one_sentence_and_a_remedy(
         ask(reader)
     assert nobody in str(caught.value)
     assert "make up" in str(caught.value)
+
+
+def test_a_partition_without_a_leader_is_asked_again_until_it_has_one_or_time_is_up() -> None:
+    answers = [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE]
+
+    def ask() -> int:
+        if answers:
+            raise KafkaException(KafkaError(answers.pop()))
+        return 7
+
+    assert once_led(ask, 30.0) == 7
+    answers += [KafkaError.NOT_LEADER_FOR_PARTITION] * 3
+    with pytest.raises(KafkaException):
+        once_led(ask, 0.0)
+    answers[:] = [KafkaError.UNKNOWN_TOPIC_OR_PART]
+    with pytest.raises(KafkaException):
+        once_led(ask, 30.0)
+    assert answers == []
 
 
 def test_a_command_without_a_broker_shows_none_of_the_clients_own_lines(
