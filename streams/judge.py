@@ -435,9 +435,8 @@ class Judge:
         if self._must_wait(last_said):
             return []
         position = self._position(join_name, key, last_said)
-        if self._sweeps.is_ahead(
-            view
-        ):  # no timer stands yet to tell which tick bears on the key: the last may
+        if self._sweeps.is_ahead(view):
+            # No timer stands yet to tell which tick bears on the key: the last may.
             position = max(position, self._ticked)
         return [
             *self._raise_or_change(view, key, position, result),

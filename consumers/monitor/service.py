@@ -25,10 +25,14 @@ from xiezhi.wall_clock import now_ms
 logger = logging.getLogger(__name__)
 
 _REGISTRY_TIMEOUT_S = 2.0
+#: Clients that are asked every few seconds, whether or not anybody answers: the looks say it once.
+_TALKATIVE = ("httpx", "httpx2", "httpcore2", "librdkafka")
 
 
 def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None:
     """Look every `monitor_interval_s` until `stopping` is set."""
+    for client in _TALKATIVE:
+        logging.getLogger(client).setLevel(logging.ERROR)
     departments = [contract.topic for contract in CONTRACTS]
     topics = [*departments, *(one.topic for one in BUS_CONTRACTS), fact_topic(settings.generation)]
     registry = ConfluentRegistry(settings.registry_url, timeout_s=_REGISTRY_TIMEOUT_S)
@@ -51,6 +55,4 @@ def serve(settings: Settings, stopping: threading.Event, meters: Meters) -> None
 
 
 if __name__ == "__main__":
-    for talkative in ("httpx", "httpx2", "httpcore2", "librdkafka"):  # asked every few seconds, away or not
-        logging.getLogger(talkative).setLevel(logging.ERROR)
     sys.exit(run_service("monitor", serve))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.evaluation import ActiveRule
 from streams.kernel import Statement
 from tests.builders import active_rules, company, instant, judge, person
+from tests.ingestion import BEGIN, ingested
 from tests.records import (
     amended,
     announced,
@@ -28,14 +29,7 @@ from tests.records import (
     signed,
 )
 
-#: After everything in these records has happened.
-BEGIN = instant("2027-01-04 10:00")
-MINUTE = 60_000
 TOP, SPOUSE, OFFICIAL = person("top"), person("spouse"), person("official")
-
-
-def ingested(record: Statement, minute: float) -> Statement:
-    return replace(record, source=record.source._replace(ingested_ms=BEGIN + int(minute * MINUTE)))
 
 
 #: Records of which any may be missing and that come in any order: some make the HIT, some join it, some end it.

@@ -9,7 +9,8 @@ import pytest
 
 from streams.kernel import Source, Statement
 from streams.rules.standing import ingested_ms, known_since_ms, standing_since_ms
-from tests.builders import alerts, company, instant, person
+from tests.builders import alerts, company, person
+from tests.ingestion import BEGIN, MINUTE, ingested
 from tests.records import (
     amended,
     announced,
@@ -26,14 +27,7 @@ from tests.records import (
 )
 from xiezhi.contracts.naming import RELATION
 
-#: After everything in these records has happened.
-BEGIN = instant("2027-01-04 10:00")
-MINUTE = 60_000
 TOP, SPOUSE, OFFICIAL = person("top"), person("spouse"), person("official")
-
-
-def ingested(record: Statement, minute: float) -> Statement:
-    return replace(record, source=record.source._replace(ingested_ms=BEGIN + int(minute * MINUTE)))
 
 
 # -- each rule, by example ---------------------------------------------------------------------------------------
