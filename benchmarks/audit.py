@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +18,11 @@ from statistics import median, quantiles
 
 import click
 
+from benchmarks.entry import enter
 from benchmarks.machine import machine, versions
 from xiezhi.audit.log import AuditLog
 from xiezhi.audit.note import Signer
 from xiezhi.audit.reader import AuditLogReader
-from xiezhi.errors import XiezhiError
 
 ORIGIN = "bench.xiezhi/audit"
 #: A leaf of a record: topic, partition, offset, time and three digests of 64 hexadecimal digits.
@@ -146,14 +145,5 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 
 
-def main() -> None:
-    """Entry point: one line on stderr for an error that has a name."""
-    try:
-        bench()
-    except XiezhiError as error:
-        click.echo(f"bench-audit: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    enter("bench-audit", bench)

@@ -9,7 +9,6 @@ nothing. Last comes a shorter run under the profiler.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,12 +18,12 @@ import click
 
 from benchmarks import report
 from benchmarks.bus import bus_with_backlog
+from benchmarks.entry import enter
 from benchmarks.machine import machine, versions
 from benchmarks.measuring import Measurement, measure_process
 from benchmarks.results import RAW, write_raw, write_section
 from benchmarks.sampling import Profile
 from consumers.audit.topics import TOPICS
-from xiezhi.errors import XiezhiError
 from xiezhi.groups import AUDIT
 from xiezhi.lag import Lags
 
@@ -92,14 +91,5 @@ def page(measured: Sequence[Measurement], profile: Profile, about: Mapping[str, 
     yield from ("", "```", *report.profile("audit service", profile), "```")
 
 
-def main() -> None:
-    """Entry point: one line on stderr for an error that has a name."""
-    try:
-        bench()
-    except XiezhiError as error:
-        click.echo(f"bench-audit: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    enter("bench-audit", bench)

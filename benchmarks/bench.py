@@ -7,7 +7,6 @@ puts its figures into RESULTS.md and everything that was measured into `results`
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,13 +17,13 @@ import click
 from benchmarks import backlog, full_path, restart
 from benchmarks.bus import Bus
 from benchmarks.buses import Buses
+from benchmarks.entry import enter
 from benchmarks.latency import run as latency
 from benchmarks.machine import machine, versions
 from benchmarks.peers import beside
 from benchmarks.results import RAW, write_section
 from benchmarks.scenario import Report
 from benchmarks.size import FULL_RECORDS, Size
-from xiezhi.errors import XiezhiError
 
 COMMAND = "`make bench`"
 Say = Callable[[str], None]
@@ -107,14 +106,5 @@ def keep(name: str, report: Report, about: Mapping[str, str], folder: Path) -> N
         (folder / file).write_text(text, "utf-8")
 
 
-def main() -> None:
-    """Entry point: one line on stderr for an error that has a name."""
-    try:
-        bench()
-    except XiezhiError as error:
-        click.echo(f"bench: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    enter("bench", bench)

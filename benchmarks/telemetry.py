@@ -8,7 +8,6 @@ data of its own and the same backlog, and counts only if all of it was routed an
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -23,6 +22,7 @@ import click
 import psutil
 
 from benchmarks.bus import Bus
+from benchmarks.entry import enter
 from benchmarks.machine import machine, versions
 from benchmarks.results import write_raw, write_section
 from benchmarks.workload import planted
@@ -220,14 +220,5 @@ def _sink() -> Iterator[str]:
             server.shutdown()
 
 
-def main() -> None:
-    """Entry point: one line on stderr for an error that has a name."""
-    try:
-        bench()
-    except XiezhiError as error:
-        click.echo(f"bench-telemetry: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    enter("bench-telemetry", bench)
