@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import NewTopic
 
 from benchmarks.measuring import peak_rss_mb
 from benchmarks.workload import Encoded, backlog, encode
@@ -27,6 +27,7 @@ from schemas.catalogue import CONTRACTS
 from streams.clock import Clock, LowWatermark, passed_by
 from streams.facts import TICK_KEY
 from streams.stage import producer_options
+from xiezhi.admin_client import Admin
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ALERT, DEAD_LETTER, fact_topic
 from xiezhi.errors import DeliveryError, StackError, XiezhiError
@@ -170,7 +171,7 @@ class Bus:
     def create_topic(self, name: str) -> None:
         """A topic outside the plan: records keep the times they are given, and are kept whatever those are."""
         topic = NewTopic(name, self.settings.partitions, 1, config={"retention.ms": "-1"})
-        admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers})
+        admin = Admin({"bootstrap.servers": self.settings.bootstrap_servers})
         admin.create_topics([topic])[name].result(FLUSH_TIMEOUT_S)
 
     def send(self, records: Sequence[Encoded], partitions: Sequence[int] = ()) -> None:

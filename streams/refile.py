@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from schemas.catalogue import CONTRACTS
 from streams import history
@@ -27,6 +26,7 @@ from streams.joins import JOINS
 from streams.oracle import judge_log
 from streams.replay import Differing, Past, compare, said_at
 from streams.rule_code import code_hash
+from xiezhi.admin_client import Admin
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import fact_topic
 from xiezhi.errors import ConfigurationError, StackError, XiezhiError
@@ -66,7 +66,7 @@ def clear(settings: Settings) -> None:
         raise ConfigurationError(
             f"generation {settings.generation} has taken over before: set XIEZHI_GENERATION to the live one"
         )
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    admin = Admin({"bootstrap.servers": settings.bootstrap_servers})
     rejudged = of_generation(REJUDGED, settings.generation)
     _done(admin.delete_consumer_groups([*groups, rejudged]), KafkaError.GROUP_ID_NOT_FOUND)
     topic = fact_topic(settings.generation)

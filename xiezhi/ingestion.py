@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
+from xiezhi.admin_client import Admin
 from xiezhi.errors import BrokerUnavailableError
 from xiezhi.lag import PartitionLag, ends_of
 
@@ -125,9 +126,9 @@ class Ingestion:
             "queued.min.messages": 1,
         }
 
-    def _connect(self) -> AdminClient:
+    def _connect(self) -> Admin:
         options = {"bootstrap.servers": self._servers, "reconnect.backoff.max.ms": 1_000}
-        return AdminClient(options, logger=self._logger)
+        return Admin(options, logger=self._logger)
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
         # A client that lived through a restart of its broker may wait for answers to lost questions for good.

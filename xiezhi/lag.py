@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
+from xiezhi.admin_client import Admin
 from xiezhi.errors import BrokerUnavailableError, DeliveryError, XiezhiError
 from xiezhi.log import LogReader, once_led
 
@@ -52,7 +53,7 @@ class _Tail:
     is_empty: bool = False
 
 
-def ends_of(admin: AdminClient, topics: Collection[str], timeout_s: float) -> dict[tuple[str, int], int]:
+def ends_of(admin: Admin, topics: Collection[str], timeout_s: float) -> dict[tuple[str, int], int]:
     """(topic, partition) → offset after the last record, for those of `topics` that exist. Raises KafkaException."""
     found = admin.list_topics(timeout=timeout_s).topics
     asked = {
@@ -140,8 +141,8 @@ class Lags:
             except DeliveryError:
                 return False  # a transaction is still open, say
 
-    def _connect(self) -> AdminClient:
-        return AdminClient(
+    def _connect(self) -> Admin:
+        return Admin(
             {"bootstrap.servers": self._bootstrap_servers, "reconnect.backoff.ms": 500},
             logger=logging.getLogger(__name__),  # the client would write to stderr by itself
         )

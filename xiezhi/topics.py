@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
 
+from xiezhi.admin_client import Admin
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.bus import ACTIVATION, ALERT, CHECKPOINT, DEAD_LETTER, RELATION
 from xiezhi.contracts.naming import fact_topic
@@ -112,7 +113,7 @@ class Topics:
 
     def __init__(self, bootstrap_servers: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         self._servers, self._timeout_s = bootstrap_servers, timeout_s
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        self._admin = Admin({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def compare(self, plan: Iterable[PlannedTopic]) -> Comparison:
         planned = tuple(plan)

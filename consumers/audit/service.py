@@ -18,7 +18,6 @@ from time import monotonic, time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumers.audit.anchor import Announcer, latest_said, signed_after_ms
 from consumers.audit.folder import AuditFolder
@@ -26,6 +25,7 @@ from consumers.audit.index import LeafIndex, Place
 from consumers.audit.measuring import STAGE, Measure
 from consumers.audit.sequencer import Range, Sequencer
 from consumers.audit.topics import TOPICS
+from xiezhi.admin_client import Admin
 from xiezhi.alert_log import QUIETLY, holds_record
 from xiezhi.audit.checkpoint import SignedCheckpoint
 from xiezhi.audit.files import CHECKPOINT as CHECKPOINT_FILE
@@ -254,7 +254,7 @@ def _last_said(
 
 def _take_up_topics(settings: Settings, sequencer: Sequencer) -> None:
     """Every topic must be there, and be the one of this name that is audited."""
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, **QUIETLY})
+    admin = Admin({"bootstrap.servers": settings.bootstrap_servers, **QUIETLY})
     try:
         cluster = admin.list_topics(CHECKPOINT.topic, timeout=_ANSWER_S).cluster_id
         asked = admin.describe_topics(TopicCollection(list(TOPICS)), request_timeout=_ANSWER_S)

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from consumers.alerts.database import path_of, url_of
 from consumers.alerts.service import GROUP
 from consumers.alerts.statement import Filter, Stored
 from consumers.alerts.store import AlertStore
 from tests.alert_statements import alert, envelope
+from xiezhi.admin_client import Admin
 from xiezhi.codec import Codec
 from xiezhi.contracts.alert import Alert
 from xiezhi.contracts.bus import ALERT, BUS_CONTRACTS
@@ -122,7 +123,7 @@ class Bus:
         return [line for line in lines if line.alert_id.startswith(self.prefix)]
 
     def lag(self) -> int:
-        admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers})
+        admin = Admin({"bootstrap.servers": self.settings.bootstrap_servers})
         places = [TopicPartition(ALERT.topic, each) for each in range(self.settings.partitions)]
         committed = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, places)])[
             GROUP

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from consumers.audit.checking import Findings, check, ends_of
 from consumers.audit.folder import AuditFolder
@@ -24,6 +23,7 @@ from consumers.audit.service import GROUP
 from consumers.audit.topics import TOPICS
 from schemas.catalogue import CONTRACTS
 from tests.running_bus import wait_for
+from xiezhi.admin_client import Admin
 from xiezhi.audit.leaf import GapLeaf, RecordLeaf, parse
 from xiezhi.contracts.bus import BUS_CONTRACTS, CHECKPOINT
 from xiezhi.contracts.rollout import Rollout
@@ -266,7 +266,7 @@ def test_a_disk_without_room_is_waited_for(site: Site) -> None:
 def test_another_cluster_is_refused(site: Site) -> None:
     with site.service():
         wait_for(lambda: site.folder.reader(1).latest().size > 0, 60, "topics are taken up")
-    found = AdminClient({"bootstrap.servers": site.settings.bootstrap_servers}).list_topics(timeout=30)
+    found = Admin({"bootstrap.servers": site.settings.bootstrap_servers}).list_topics(timeout=30)
     text = next(site.folder.reader(1).entries(0, 1)).decode()
     assert f"cluster {found.cluster_id}\n" in text
     # What the log says of its cluster stands in the index, which is quicker to change than a cluster.

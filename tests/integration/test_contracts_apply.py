@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import (
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -25,6 +24,7 @@ from confluent_kafka.admin import (
 )
 
 from schemas.catalogue import CONTRACTS
+from xiezhi.admin_client import Admin
 from xiezhi.cli.contracts import contracts as contracts_command
 from xiezhi.contracts.avro import same_schema
 from xiezhi.contracts.base import Compatibility, Contract
@@ -72,7 +72,7 @@ class Place:
         number = next(_numbers)
         self.owner, self.folder, self.registry = f"rollout{number}", folder, registry
         self.settings = stack.settings(partitions=2, generation=9000 + number)
-        self.admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+        self.admin = Admin({"bootstrap.servers": stack.bootstrap_servers})
 
     def rollout(self, *contracts: Contract) -> Rollout:
         return Rollout(

@@ -18,9 +18,10 @@ from typing import Any
 import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
+from xiezhi.admin_client import Admin
 from xiezhi.contracts.naming import ALERT
 from xiezhi.errors import ConfigurationError
 from xiezhi.local.settings import LOOPBACK, LocalSettings, Ports, StackSettings
@@ -76,7 +77,7 @@ def registry_answers(stack: LocalStack) -> bool:
 
 
 def broker_answers(stack: LocalStack) -> bool:
-    admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers, "log_level": 0})
+    admin = Admin({"bootstrap.servers": stack.bootstrap_servers, "log_level": 0})
     try:
         return len(admin.describe_cluster(request_timeout=2).result(3).nodes) == 1
     except KafkaException:
@@ -108,7 +109,7 @@ def test_the_broker_makes_no_topic_that_nobody_created(stack: LocalStack) -> Non
     producer.flush(10)
     assert len(refused) == 1
     assert refused[0] is not None
-    admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+    admin = Admin({"bootstrap.servers": stack.bootstrap_servers})
     assert "local.nobody-made-this.v1" not in admin.list_topics(timeout=10).topics
 
 
@@ -219,9 +220,7 @@ def test_up_keeps_its_data_is_stopped_by_down_and_leaves_nothing_behind(
     make_project(tmp_path)
     second = xiezhi.up("--pack", "generic")
     assert read_back(xiezhi) == (b"kept", schema_id)
-    assert (
-        ALERT in AdminClient({"bootstrap.servers": xiezhi.bootstrap_servers}).list_topics(timeout=10).topics
-    )
+    assert ALERT in Admin({"bootstrap.servers": xiezhi.bootstrap_servers}).list_topics(timeout=10).topics
     assert (tmp_path / "activated").read_text("utf-8") == f"generic at {xiezhi.bootstrap_servers}"
     assert processes(xiezhi)["town-crier"]["zone"] == "extranet"
     restarted_by_the_supervisor(xiezhi, "town-crier")
@@ -248,7 +247,7 @@ def make_project(folder: Path) -> None:
 
 
 def write_something(xiezhi: CommandLine) -> int:
-    admin = AdminClient({"bootstrap.servers": xiezhi.bootstrap_servers})
+    admin = Admin({"bootstrap.servers": xiezhi.bootstrap_servers})
     admin.create_topics([NewTopic("local.kept.v1", 1)])["local.kept.v1"].result(10)
     producer = Producer({"bootstrap.servers": xiezhi.bootstrap_servers, "acks": "all"})
     producer.produce("local.kept.v1", b"kept")

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from xiezhi.admin_client import Admin
 from xiezhi.cli.terminal import instant
 from xiezhi.codec import Codec
 from xiezhi.contracts.bus import BUS_CONTRACTS, DEAD_LETTER
@@ -31,7 +31,7 @@ _GIB = 1024**3
 def examine_broker(patient: Patient) -> Examined:
     """Who answers at the configured addresses."""
     servers = patient.settings.bootstrap_servers
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    admin = Admin({"bootstrap.servers": servers, "log_level": 0})
     try:
         cluster = admin.describe_cluster(request_timeout=patient.timeout_s).result(patient.timeout_s)
     except (KafkaException, TimeoutError):

@@ -123,9 +123,10 @@ class Broker:
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
-        from confluent_kafka.admin import AdminClient
 
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_silent)
+        from xiezhi.admin_client import Admin
+
+        admin = Admin({"bootstrap.servers": self.bootstrap_servers}, logger=_silent)
         try:
             return len(admin.describe_cluster(request_timeout=2.0).result(3.0).nodes) > 0
         except (KafkaException, TimeoutError):
