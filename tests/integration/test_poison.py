@@ -369,7 +369,9 @@ def test_more_bad_records_a_minute_than_the_limit_stop_the_router_for_good(
     told = bus.cli(
         "dead-letters", "list", "--json", "--topic", topic, "--limit", "1000"
     )  # as the message advises
-    assert len(told.stdout.splitlines()) == DEAD_LETTERS_PER_MINUTE_MAX
+    ids = {json.loads(line)["id"] for line in told.stdout.splitlines()}
+    earlier = ids - set(places)  # of tests before this one: those of the same minute count, too
+    assert DEAD_LETTERS_PER_MINUTE_MAX - len(earlier) <= len(ids & set(places)) <= DEAD_LETTERS_PER_MINUTE_MAX
     assert (router.process.is_running, router.restarts) == (False, restarts)
 
     bus.serve(dead_letters_per_minute_max=10 * flood)
