@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from xiezhi.errors import DeliveryError
 
@@ -22,8 +21,7 @@ POLL_INTERVAL_S = 0.002
 IDLE_INTERVAL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One record to send; `partition` None leaves the choice to the key (murmur2)."""
 
     topic: str

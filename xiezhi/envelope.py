@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from xiezhi.errors import BadRecordError, RecordRefusedError
 
@@ -49,8 +49,7 @@ _SECOND_MS = {b":%02d" % second: second * 1000 for second in range(60)}
 _FRACTION_MS = {b".%03dZ" % ms: ms for ms in range(1000)}
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """Who says what about which record, when."""
 
     event_id: str  # UUID of version 7, the same whenever the same statement is published again
@@ -131,27 +130,22 @@ class Envelope:
             if found.get("content-type", CONTENT_TYPE) != CONTENT_TYPE:
                 raise ValueError("content-type: expected application/avro")
             traceparent = _traceparent(found.get("traceparent") or b"")
-            fields = {
-                "event_id": _event_id(found["ce_id"] or b""),
-                "source": _source(found["ce_source"] or b""),
-                "type": _type(found["ce_type"] or b""),
-                "subject": _text(found["ce_subject"] or b"", "ce_subject"),
-                "occurred_ms": _instant(found["ce_time"] or b""),
-                "version": _version(found["ce_recordversion"] or b""),
-                "jurisdiction": _jurisdiction(found["ce_jurisdiction"] or b""),
-                "traceparent": traceparent,
-                "tracestate": _tracestate(found["tracestate"] or b"")
-                if traceparent and "tracestate" in found
-                else "",
-            }
+            has_state = traceparent and "tracestate" in found
+            return cls(
+                _event_id(found["ce_id"] or b""),
+                _source(found["ce_source"] or b""),
+                _type(found["ce_type"] or b""),
+                _text(found["ce_subject"] or b"", "ce_subject"),
+                _instant(found["ce_time"] or b""),
+                _version(found["ce_recordversion"] or b""),
+                _jurisdiction(found["ce_jurisdiction"] or b""),
+                traceparent,
+                _tracestate(found["tracestate"] or b"") if has_state else "",
+            )
         except KeyError as error:
             raise BadRecordError("missing_header", f"header {error.args[0]} is missing") from None
         except ValueError as error:
             raise BadRecordError("malformed_header", f"header {error}") from None
-        # One dictionary instead of nine guarded assignments: a third of the time this function takes.
-        envelope = object.__new__(cls)
-        envelope.__dict__.update(fields)
-        return envelope
 
 
 def event_id_of(source: str, type: str, subject: str, version: int, occurred_ms: int) -> str:

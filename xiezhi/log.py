@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from operator import methodcaller
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -48,9 +47,11 @@ def once_led(ask: Callable[[], _Answer], timeout_s: float) -> _Answer:
         sleep(_LEADER_RETRY_S)
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A Kafka record as it was read: bytes and address, nothing decoded. `ingested_ms` is the log append time."""
+class RawRecord(NamedTuple):
+    """A Kafka record as it was read: bytes and address, nothing decoded. `ingested_ms` is the log append time.
+
+    A tuple, since every stage makes one of every record it reads: a third of the time that a frozen dataclass takes.
+    """
 
     topic: str
     partition: int

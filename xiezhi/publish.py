@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -160,7 +160,7 @@ class Publisher:
             )
         span = _start_span(envelope)
         traceparent, tracestate = trace_context(span, time.time_ns() // 1_000_000)
-        headers = replace(envelope, traceparent=traceparent, tracestate=tracestate).to_headers()
+        headers = envelope._replace(traceparent=traceparent, tracestate=tracestate).to_headers()
         report = self._reporter(envelope, span)
         deadline = time.monotonic() + self._delivery_timeout_s
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -51,7 +50,7 @@ def _placed(one: Outgoing, drawn: int) -> Outgoing:
     """Where its key says, or now and then in the next partition, as by a client with another partitioner."""
     if drawn < 256 - MISPLACED:
         return one
-    return replace(one, partition=(partition_of(one.key, PARTITIONS) + 1) % PARTITIONS)
+    return one._replace(partition=(partition_of(one.key, PARTITIONS) + 1) % PARTITIONS)
 
 
 # -- a small world of toys ---------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from streams.cards import Card
@@ -40,7 +39,7 @@ class FactLog:
         self, topic: str, record_id: str, fields: Mapping[str, Any] | None, **more: Any
     ) -> list[RawRecord]:
         """A department's record (or, with `fields` None, its withdrawal) as the facts that the router makes of it."""
-        raw = replace(record(topic, record_id, fields, **more), offset=self._inputs)
+        raw = record(topic, record_id, fields, **more)._replace(offset=self._inputs)
         self._inputs += 1
         return [self.append(f.key, f.value, f.headers) for f in self._router.route(raw, routed_ms=ROUTED_MS)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from streams.pipeline import Outgoing
@@ -186,18 +186,18 @@ def _broken(chance: random.Random, one: Outgoing) -> Outgoing:
         version=9,
         jurisdiction=JURISDICTION,
     )
-    newer = replace(one, headers=envelope.to_headers())
+    newer = one._replace(headers=envelope.to_headers())
     if one.topic in (ORDER, RECEIPT) and chance.random() < 0.5:
         fields = {"account": "a|b", "amount": 1, "items": ["x", ""]}
         return _outgoing(one.topic, subject, fields, 9, START_MS)
-    return replace(newer, value=b"junk") if chance.random() < 0.5 else replace(newer, headers=[])
+    return newer._replace(value=b"junk") if chance.random() < 0.5 else newer._replace(headers=[])
 
 
 def _misplaced(chance: random.Random, one: Outgoing, partitions: int) -> Outgoing:
     """A newer version from a client with another partitioner: it counts as never published."""
     fields = None if chance.random() < 0.5 else MAKERS[one.topic](chance)
     newer = _outgoing(one.topic, one.key.decode(), fields, 8, START_MS)
-    return replace(newer, partition=(partition_of(one.key, partitions) + 1) % partitions)
+    return newer._replace(partition=(partition_of(one.key, partitions) + 1) % partitions)
 
 
 def _activations(chance: random.Random, density: Density) -> list[Outgoing]:

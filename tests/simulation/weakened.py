@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from streams.cores import JudgeCore, RouterCore
@@ -192,7 +191,7 @@ class ScatteringCore(JudgeCore):
 
     def _say(self, work: Work, outputs: Sequence[Output]) -> Work:
         said = super()._say(work, outputs)
-        said.outgoing[:] = [replace(one, partition=None) for one in said.outgoing]
+        said.outgoing[:] = [one._replace(partition=None) for one in said.outgoing]
         return said
 
 
@@ -202,7 +201,7 @@ class UnversionedCore(JudgeCore):
     def _say(self, work: Work, outputs: Sequence[Output]) -> Work:
         said = super()._say(work, outputs)
         said.outgoing[:] = [
-            replace(one, headers=[_unversioned(*header) for header in one.headers])
+            one._replace(headers=[_unversioned(*header) for header in one.headers])
             if one.topic == RELATION
             else one
             for one in said.outgoing

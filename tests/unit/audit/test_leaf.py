@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -48,10 +47,10 @@ def test_an_expert_can_make_the_leaf_again_by_hand() -> None:
 
 
 def test_a_null_value_is_not_an_empty_one_and_equal_bytes_have_other_commitments() -> None:
-    null, empty = (record_leaf(replace(RECORD, key=b"", value=value), SALT) for value in (None, b""))
+    null, empty = (record_leaf(RECORD._replace(key=b"", value=value), SALT) for value in (None, b""))
     assert null.value == "null"
     assert empty.value not in ("null", empty.key)
-    assert record_leaf(replace(RECORD, key=None), SALT).key == "null"
+    assert record_leaf(RECORD._replace(key=None), SALT).key == "null"
     assert record_leaf(RECORD, bytes(16)).value != record_leaf(RECORD, SALT).value
 
 

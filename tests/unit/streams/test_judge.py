@@ -119,7 +119,7 @@ def test_facts_in_any_order_leave_the_greatest_version(log: FactLog) -> None:
     for shuffled in (facts, facts[::-1], facts[1:] + facts[:1], [*facts, *facts]):
         desk = Desk()
         desk.read(log.records[: len(RULES)])
-        renumbered = [replace(raw, offset=len(RULES) + number) for number, raw in enumerate(shuffled)]
+        renumbered = [raw._replace(offset=len(RULES) + number) for number, raw in enumerate(shuffled)]
         assert only(desk.read(renumbered)).content["explanation"]["en"] == "comes to 101"
 
 
@@ -161,8 +161,8 @@ def test_nonsense_on_the_fact_topic_is_put_aside_and_the_rest_is_judged(desk: De
     newer = [(n, b"9" if n == "ce_recordversion" else v) for n, v in good.headers]
     nonsense = [
         log.append(b"account|a", b"no headers"),
-        replace(log.append(b"account|a", b"", good.headers), key=None),
-        replace(log.append(b"account|a", b"", good.headers), value=None),
+        log.append(b"account|a", b"", good.headers)._replace(key=None),
+        log.append(b"account|a", b"", good.headers)._replace(value=None),
         log.append(b"\xff", good.value or b"", good.headers),
         log.append(b"account|a", b"junk", newer),
         log.append(b"account|" + b"a" * 100_000, good.value or b"", good.headers),

@@ -204,7 +204,7 @@ def test_a_record_that_no_judge_wrote_is_a_bad_record(codec: Codec, memory: byte
     raw = on_the_log(codec, output(OutputKind.ALERT))
     headers = [each for each in raw.headers if each[0] != SAID_HEADER]
     with pytest.raises(BadRecordError) as caught:
-        read_output(replace(raw, headers=[*headers, (SAID_HEADER, memory)]), codec.decode_as)
+        read_output(raw._replace(headers=[*headers, (SAID_HEADER, memory)]), codec.decode_as)
     assert caught.value.reason == "malformed_header"
 
 
@@ -212,14 +212,14 @@ def test_a_record_that_no_judge_wrote_is_a_bad_record(codec: Codec, memory: byte
 def test_a_statement_that_cannot_be_decoded_is_a_bad_record(codec: Codec, value: bytes) -> None:
     raw = on_the_log(codec, output(OutputKind.ALERT))
     with pytest.raises(BadRecordError):
-        read_output(replace(raw, value=value), codec.decode_as)
+        read_output(raw._replace(value=value), codec.decode_as)
 
 
 @pytest.mark.parametrize("kind", OutputKind)
 def test_a_statement_that_stands_without_a_value_is_a_bad_record(codec: Codec, kind: OutputKind) -> None:
     """There would be nothing to repeat when it is taken back."""
     with pytest.raises(BadRecordError) as caught:
-        read_output(replace(on_the_log(codec, output(kind)), value=None), codec.decode_as)
+        read_output(on_the_log(codec, output(kind))._replace(value=None), codec.decode_as)
     assert caught.value.reason == "null_value"
 
 
@@ -240,4 +240,4 @@ def test_a_statement_that_no_judge_could_take_back_is_a_bad_record(
 def test_a_key_that_is_no_text_is_a_bad_record(codec: Codec) -> None:
     raw = on_the_log(codec, output(OutputKind.ALERT))
     with pytest.raises(BadRecordError):
-        read_output(replace(raw, key=b"\xff"), codec.decode_as)
+        read_output(raw._replace(key=b"\xff"), codec.decode_as)

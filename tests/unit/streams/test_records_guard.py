@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,11 +29,11 @@ GOOD = record(ORDER, "o1", order("a", 5), version=3, offset=9, ingested_ms=START
 
 def _with_header(raw: RawRecord, name: str, value: bytes | None) -> RawRecord:
     kept = [(header, held) for header, held in raw.headers if header != name]
-    return replace(raw, headers=[*kept, (name, value)])
+    return raw._replace(headers=[*kept, (name, value)])
 
 
 def _without_header(raw: RawRecord, name: str) -> RawRecord:
-    return replace(raw, headers=[each for each in raw.headers if each[0] != name])
+    return raw._replace(headers=[each for each in raw.headers if each[0] != name])
 
 
 def test_a_record_becomes_a_statement_with_its_address_and_digest() -> None:
@@ -56,30 +55,30 @@ def test_a_null_value_is_a_withdrawal_as_of_its_version() -> None:
 
 
 def test_the_same_statement_published_twice_has_the_same_rank() -> None:
-    again = replace(GOOD, offset=1000, ingested_ms=START_MS + 9999)
+    again = GOOD._replace(offset=1000, ingested_ms=START_MS + 9999)
     assert GUARD.admit(again).rank == GUARD.admit(GOOD).rank
 
 
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (replace(GOOD, key=None), "null_key"),
-        (replace(GOOD, key=b"o2"), "wrong_key"),
-        (replace(GOOD, key=b"\xff"), "wrong_key"),
-        (replace(GOOD, topic=ACCOUNT), "wrong_type"),
-        (replace(GOOD, headers=()), "missing_header"),
+        (GOOD._replace(key=None), "null_key"),
+        (GOOD._replace(key=b"o2"), "wrong_key"),
+        (GOOD._replace(key=b"\xff"), "wrong_key"),
+        (GOOD._replace(topic=ACCOUNT), "wrong_type"),
+        (GOOD._replace(headers=()), "missing_header"),
         (_without_header(GOOD, "ce_id"), "missing_header"),
         (_with_header(GOOD, "ce_id", b"17"), "malformed_header"),
         (_with_header(GOOD, "ce_id", None), "malformed_header"),
         (_with_header(GOOD, "ce_recordversion", b"-1"), "malformed_header"),
         (_with_header(GOOD, "ce_time", b"2026-13-01T00:00:00.000Z"), "malformed_header"),
-        (replace(GOOD, headers=[*GOOD.headers, ("ce_subject", b"o1")]), "duplicate_header"),
-        (replace(GOOD, headers=[*GOOD.headers, *[(f"x{n}", b"") for n in range(64)]]), "malformed_header"),
-        (replace(GOOD, ingested_ms=START_MS - FUTURE_TOLERANCE_MS - 1), "time_ahead"),
-        (replace(GOOD, value=b"{"), "undecodable_avro"),
-        (replace(GOOD, value=b'{"record_id": "o2"}'), "wrong_key"),
-        (replace(GOOD, value=b"{}"), "wrong_key"),
-        (replace(GOOD, value=b""), "undecodable_avro"),
+        (GOOD._replace(headers=[*GOOD.headers, ("ce_subject", b"o1")]), "duplicate_header"),
+        (GOOD._replace(headers=[*GOOD.headers, *[(f"x{n}", b"") for n in range(64)]]), "malformed_header"),
+        (GOOD._replace(ingested_ms=START_MS - FUTURE_TOLERANCE_MS - 1), "time_ahead"),
+        (GOOD._replace(value=b"{"), "undecodable_avro"),
+        (GOOD._replace(value=b'{"record_id": "o2"}'), "wrong_key"),
+        (GOOD._replace(value=b"{}"), "wrong_key"),
+        (GOOD._replace(value=b""), "undecodable_avro"),
     ],
 )
 def test_what_breaks_its_contract_is_refused_with_a_reason(raw: RawRecord, reason: str) -> None:
@@ -102,7 +101,7 @@ def test_what_breaks_its_contract_is_refused_with_a_reason(raw: RawRecord, reaso
 def test_avro_that_is_not_the_topic_s_is_refused_with_a_reason(value: bytes, reason: str) -> None:
     raw = record(ALERT.topic, "al", None)
     with pytest.raises(BadRecordError) as caught:
-        GUARD.admit(replace(raw, value=value))
+        GUARD.admit(raw._replace(value=value))
     assert caught.value.reason == reason
 
 
@@ -127,14 +126,14 @@ def test_a_text_that_no_alert_could_quote_is_refused(fields: dict[str, Any], adm
 
 
 def test_a_time_ahead_within_the_tolerance_is_admitted() -> None:
-    GUARD.admit(replace(GOOD, ingested_ms=START_MS - FUTURE_TOLERANCE_MS))
+    GUARD.admit(GOOD._replace(ingested_ms=START_MS - FUTURE_TOLERANCE_MS))
 
 
 def test_a_withdrawal_is_held_to_key_and_time_like_any_record() -> None:
     withdrawal = record(ORDER, "o1", None)
     for broken in (
-        replace(withdrawal, key=b"o2"),
-        replace(withdrawal, ingested_ms=START_MS - FUTURE_TOLERANCE_MS - 1),
+        withdrawal._replace(key=b"o2"),
+        withdrawal._replace(ingested_ms=START_MS - FUTURE_TOLERANCE_MS - 1),
     ):
         with pytest.raises(BadRecordError):
             GUARD.admit(broken)
@@ -144,7 +143,7 @@ def test_a_withdrawal_is_held_to_key_and_time_like_any_record() -> None:
 def test_a_record_that_is_not_where_its_key_belongs_is_refused(value: bytes | None) -> None:
     for partitions, place in ((1, 0), (2, 1), (3, 1)):
         for partition in range(partitions):
-            raw = replace(GOOD, partition=partition, value=value)
+            raw = GOOD._replace(partition=partition, value=value)
             if partition == place:
                 guard(partitions).admit(raw)
                 continue
@@ -155,7 +154,7 @@ def test_a_record_that_is_not_where_its_key_belongs_is_refused(value: bytes | No
 
 
 def test_a_relation_may_be_anywhere_since_it_stands_where_its_cause_does() -> None:
-    raw = replace(record(RELATION, "r1", None), partition=7)
+    raw = record(RELATION, "r1", None)._replace(partition=7)
     assert isinstance(guard(2).admit(raw), Withdrawal)
 
 
@@ -163,7 +162,7 @@ def test_a_record_that_breaks_more_than_its_place_is_named_after_its_key() -> No
     """Where it belongs is not known then."""
     for key, reason in ((None, "null_key"), (b"o2", "wrong_key")):
         with pytest.raises(BadRecordError) as caught:
-            guard(2).admit(replace(GOOD, partition=1, key=key))
+            guard(2).admit(GOOD._replace(partition=1, key=key))
         assert caught.value.reason == reason
 
 

@@ -42,7 +42,7 @@ class Routing:
 
     def route(self, raw: RawRecord) -> list[OutgoingFact]:
         self._offset += 1
-        return self.router.route(replace(raw, offset=self._offset), ROUTED_MS)
+        return self.router.route(raw._replace(offset=self._offset), ROUTED_MS)
 
     def order(self, version: int, account: str | None, *items: str, **more: Any) -> set[tuple[str, str]]:
         """(key, presence) of the facts that this version of order o1 gives rise to."""
@@ -222,7 +222,7 @@ def test_a_relation_is_filed_under_its_usable_keys_only_since_it_replaces_what_w
 
 def test_a_bad_record_is_not_remembered(routing: Routing) -> None:
     with pytest.raises(BadRecordError):
-        routing.route(replace(record(ORDER, "o1", order("a", 1), version=9), key=b"other"))
+        routing.route(record(ORDER, "o1", order("a", 1), version=9)._replace(key=b"other"))
     assert routing.order(0, "a") == {("account|a", "present")}
 
 
