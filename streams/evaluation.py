@@ -102,14 +102,16 @@ def evaluate_view(
     """
     result = Evaluation(failed={rule.id: "its code is not here" for rule in join.rules if rule.id in held})
     rules = [active[rule.id] for rule in join.rules if rule.id in active]
-    speaking = [*(rule.rule.id for rule in rules), *(derivation.name for derivation in join.derivations)]
     if isinstance(view, View):
         view, is_too_large = _within_limits(join, view, result)
         if is_too_large:
-            result.outcomes = [(name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for name in speaking]
+            result.outcomes = [
+                (name, Outcome.INSUFFICIENT_DATA, "too_many_to_judge") for name in _speaking(join, rules)
+            ]
             return result
     elif view.unfolded:
-        result.failed |= dict.fromkeys(speaking, f"{view.unfolded} records have no contribution")
+        why = f"{view.unfolded} records have no contribution"
+        result.failed |= dict.fromkeys(_speaking(join, rules), why)
         return result
     standing: dict[str, Sequence[Finding]] = {}
     for rule in rules:
@@ -125,13 +127,18 @@ def evaluate_view(
     return result
 
 
+def _speaking(join: Join, rules: Iterable[ActiveRule]) -> list[str]:
+    """Names of the rules and derivations that would answer."""
+    return [*(rule.rule.id for rule in rules), *(derivation.name for derivation in join.derivations)]
+
+
 def _within_limits(join: Join, view: View, result: Evaluation) -> tuple[View, bool]:
     """The view as rules and derivations see it, and whether it holds too much for any of them.
 
     Relations that the join takes back from itself are counted per depth, and left out per depth. Counted together, deep
     ones could silence the shallow ones they rest on, then vanish with them, and so on for ever.
     """
-    recursive = {derivation.kind for derivation in join.derivations if derivation.by_depth}
+    recursive = join.recursive_kinds
     if not recursive:
         return view, len(view.statements) > join.statements_max
     levels: dict[int, list[Statement]] = {}
@@ -184,7 +191,7 @@ def _apply_derivation(
     By depth, each depth has its own limit, since lower ones must not depend on higher ones.
     """
     levels: dict[int, dict[str, Proposal]] = {}
-    if any(rule.id in result.failed for rule in join.rules):
+    if result.failed and any(rule.id in result.failed for rule in join.rules):
         raise ValueError("a rule of the same join failed, so its findings are unknown")
     for derived in derivation.derive(view, standing):
         proposals = levels.setdefault(derived.depth if derivation.by_depth else 0, {})

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
-from operator import attrgetter
-from typing import Any, Final, NamedTuple, Protocol
+from operator import attrgetter, itemgetter
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from xiezhi.contracts.naming import RELATION
 
@@ -59,23 +59,25 @@ class Statement:
 
 
 _IN_VIEW = attrgetter("occurred_ms", "record_type", "record_id")
+_Read = TypeVar("_Read")
 
 
 class View:
     """Everything that stands under one key of one join, in a fixed order (occurred, type, record id)."""
 
-    __slots__ = ("__dict__", "key", "statements")
+    __slots__ = ("_by_type", "_read", "key", "statements")
 
     def __init__(self, key: str, statements: Iterable[Statement]) -> None:
         self.key = key
-        self.statements = tuple(sorted(statements, key=_IN_VIEW))
-
-    @cached_property
-    def _by_type(self) -> dict[str, list[Statement]]:
-        grouped: dict[str, list[Statement]] = {}
+        self.statements = tuple(self._in_order(statements))
+        self._by_type: dict[str, list[Statement]] = {}
         for statement in self.statements:
-            grouped.setdefault(statement.record_type, []).append(statement)
-        return grouped
+            self._by_type.setdefault(statement.record_type, []).append(statement)
+        self._read: dict[Callable[[View], Any], Any] = {}
+
+    @staticmethod
+    def _in_order(statements: Iterable[Statement]) -> Iterable[Statement]:
+        return sorted(statements, key=_IN_VIEW)
 
     def of(self, record_type: str) -> Sequence[Statement]:
         """Statements of one record type (a topic name from the catalogue)."""
@@ -84,6 +86,13 @@ class View:
     def relations(self, kind: str) -> Sequence[Statement]:
         """Derived records of one kind."""
         return [s for s in self.of(RELATION) if s.value["kind"] == kind]
+
+    def once(self, read: Callable[[View], _Read]) -> _Read:
+        """What the pure function `read` makes of this view, made once for all rules that begin with it."""
+        if read not in self._read:
+            self._read[read] = read(self)
+        found: _Read = self._read[read]
+        return found
 
 
 Number = int | Fraction  # what aggregates add up: exact, so that no order of adding makes a difference
@@ -300,23 +309,28 @@ class Parameters:
     __slots__ = ("_entries",)
 
     def __init__(self, entries: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        self._entries = entries
+        # Of the most specific jurisdiction the newest first, of equals the one named first: the first that applies is
+        # in force.
+        self._entries = {
+            name: sorted(map(_entry, settings), key=itemgetter(0, 1), reverse=True)
+            for name, settings in entries.items()
+        }
 
     def at(self, name: str, when_ms: int | None = None, jurisdiction: str = "") -> Any:
         """The value in force at `when_ms` (None: the newest) for the most specific jurisdiction prefix.
 
         Raises KeyError when the card does not define `name` for that instant: a mistake in the card, not in data.
         """
-        best: tuple[int, int, Any] | None = None
-        for entry in self._entries[name]:
-            from_ms, prefix = entry.get("from_ms", -(2**62)), entry.get("jurisdiction", "")
+        for _, from_ms, prefix, value in self._entries[name]:
             if (when_ms is None or from_ms <= when_ms) and jurisdiction.startswith(prefix):
-                candidate = (len(prefix), from_ms, entry["value"])
-                if best is None or candidate[:2] > best[:2]:
-                    best = candidate
-        if best is None:
-            raise KeyError(f"parameter {name!r} has no value at {when_ms} for {jurisdiction!r}")
-        return best[2]
+                return value
+        raise KeyError(f"parameter {name!r} has no value at {when_ms} for {jurisdiction!r}")
+
+
+def _entry(setting: Mapping[str, Any]) -> tuple[int, int, str, Any]:
+    """(length of the jurisdiction prefix, since when, prefix, value) of one setting."""
+    prefix = setting.get("jurisdiction", "")
+    return len(prefix), setting.get("from_ms", -(2**62)), prefix, setting["value"]
 
 
 Selector = Callable[[Value], Iterable[str]]
@@ -424,3 +438,8 @@ class Join:
     fold: Fold | None = None
     statements_max: int = 20_000
     fanout_max: int = 5_000
+
+    @cached_property
+    def recursive_kinds(self) -> frozenset[str]:
+        """Kinds of the relations that the join takes back from itself."""
+        return frozenset(derivation.kind for derivation in self.derivations if derivation.by_depth)

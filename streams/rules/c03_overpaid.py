@@ -14,7 +14,7 @@ def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Findin
     ledger = open_ledger(view)
     if isinstance(ledger, Finding):
         return [ledger]
-    last = max(ledger.payments, key=lambda p: (p["kind"] == "payment", p["paid_at"], p.record_id))
+    last = next((p for p in reversed(ledger.payments) if p["kind"] == "payment"), ledger.payments[-1])
     tolerance = parameters.at("tolerance_permille", last["paid_at"], last.jurisdiction)
     net = sum(map(signed_amount, ledger.payments))
     if not _exceeds(net, ledger.value_minor(), tolerance):

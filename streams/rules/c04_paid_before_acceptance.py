@@ -6,6 +6,7 @@ way, so the rule waits some working days from the payment before it speaks.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,23 +61,27 @@ def evaluate(view: View, parameters: Parameters, now_ms: int) -> Iterable[Findin
 def _early_payments(
     ledger: Ledger, acceptances: Sequence[Statement], parameters: Parameters
 ) -> Iterator[_Early]:
-    """Goes through amendments, acceptances and payments by date; at the same instant payments come last."""
+    """Goes through the payments by date; amendments and acceptances at the instant of a payment come before it."""
     contract = ledger.contract
     value = stated_value(contract) or ledger.value_minor() or 0
     accepted, net, ingested_ms = 0, 0, contract.source.ingested_ms
-    for entry in sorted((*ledger.amendments, *acceptances, *ledger.payments), key=_date):
-        ingested_ms = max(ingested_ms, entry.source.ingested_ms)
-        if entry.record_type == catalogue.AMENDMENT.topic:
-            value = stated_value(entry) or value
-        elif entry.record_type == catalogue.ACCEPTANCE.topic:
-            accepted += 0 if entry["outcome"] == "rejected" else entry["share_permille"]
-        else:
-            net += signed_amount(entry)
-            payable = min(_WHOLE, contract["advance_permille"] + accepted)
-            tolerance = parameters.at("tolerance_permille", entry["paid_at"], entry.jurisdiction)
-            beyond = net * _WHOLE * 1000 > value * payable * (1000 + tolerance)
-            if entry["kind"] == "payment" and payable < _WHOLE and beyond:
-                yield _Early(entry, net, value, min(_WHOLE, accepted), payable, ingested_ms)
+    changes = deque(sorted((*ledger.amendments, *acceptances), key=_date))
+    for payment in ledger.payments:
+        paid_at = payment["paid_at"]
+        while changes and _date(changes[0])[0] <= paid_at:
+            change = changes.popleft()
+            ingested_ms = max(ingested_ms, change.source.ingested_ms)
+            if change.record_type == catalogue.AMENDMENT.topic:
+                value = stated_value(change) or value
+            else:
+                accepted += 0 if change["outcome"] == "rejected" else change["share_permille"]
+        ingested_ms = max(ingested_ms, payment.source.ingested_ms)
+        net += signed_amount(payment)
+        payable = min(_WHOLE, contract["advance_permille"] + accepted)
+        tolerance = parameters.at("tolerance_permille", paid_at, payment.jurisdiction)
+        is_ahead = payable < _WHOLE and payment["kind"] == "payment"
+        if is_ahead and net * _WHOLE * 1000 > value * payable * (1000 + tolerance):
+            yield _Early(payment, net, value, min(_WHOLE, accepted), payable, ingested_ms)
 
 
 def _date(entry: Statement) -> tuple[int, int, str, str]:

@@ -33,6 +33,10 @@ class Ledger:
 
 def open_ledger(view: View) -> Ledger | Finding:
     """The ledger of a contract view, or what stands in the way of one."""
+    return view.once(_opened)
+
+
+def _opened(view: View) -> Ledger | Finding:
     contracts = view.of(catalogue.CONTRACT.topic)
     payments = view.of(catalogue.PAYMENT.topic)
     if not contracts:
@@ -62,7 +66,7 @@ def stated_value(statement: Statement) -> int | None:
 
 def signed_amount(entry: Statement) -> int:
     """A payment counts up, a refund down."""
-    amount = int(entry["amount_minor"])
+    amount: int = entry["amount_minor"]
     return -amount if entry["kind"] == "refund" else amount
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from streams.evaluation import ActiveRule
 from streams.folds.aggregates import Aggregates
 from streams.folds.recomputed import Recomputed
-from streams.kernel import Join, Number, Totals, View
+from streams.kernel import Join, Number, Statement, Totals, View
 from streams.oracle import Verdict, judge_log
 from streams.records import Guard
 from xiezhi.log import RawRecord
@@ -65,9 +65,9 @@ def timeless(
 class UnsortedView(View):
     """Statements in the order in which they happened to come."""
 
-    def __init__(self, key: str, statements: object) -> None:
-        super().__init__(key, ())
-        self.statements = tuple(statements)  # type: ignore[arg-type]
+    @staticmethod
+    def _in_order(statements: Iterable[Statement]) -> Iterable[Statement]:
+        return statements
 
 
 class ShiftedRecomputed(Recomputed):
