@@ -27,6 +27,8 @@ TAKE_OVER_KEY = b"#take-over"
 SEQUENCE_HEADER = "xz_sequence"
 #: Digits of the largest offset. Python refuses to read thousands of them, with an error that would stop the judge.
 _SEQUENCE_DIGITS_MAX = 19
+#: Neither offsets nor instants reach it.
+_BEYOND = 2**63
 #: Longest key of a fact: more than a join's name and a join key take, less than the store can hold (65,534 bytes).
 FACT_KEY_CHARACTERS_MAX = 8_000
 
@@ -36,6 +38,9 @@ class Presence(StrEnum):
 
     PRESENT = "present"  # this version belongs under the key; the value is the record
     LEFT = "left"  # this version does not (it moved away or was withdrawn); the value is empty
+
+
+_PRESENCES = {presence.value: presence for presence in Presence}
 
 
 class Filing(NamedTuple):
@@ -56,13 +61,16 @@ class Filing(NamedTuple):
         try:
             presence, topic, partition, offset, ingested_ms, digest, routed_ms = raw.decode().split(";")
             source = Source(topic, int(partition), int(offset), int(ingested_ms))
+            routed_at_ms = int(routed_ms)
             if not (
-                0 <= source.partition < 2**31 and max(abs(source.offset), abs(source.ingested_ms)) < 2**63
+                0 <= source.partition < 2**31
+                and -_BEYOND < source.offset < _BEYOND
+                and -_BEYOND < source.ingested_ms < _BEYOND
             ):
                 raise ValueError("numbers that no log has")
-            if not 0 <= int(routed_ms) <= INSTANT_MS_MAX:
+            if not 0 <= routed_at_ms <= INSTANT_MS_MAX:
                 raise ValueError("an instant that alerts could not repeat")
-            return cls(Presence(presence), source, digest, int(routed_ms))
+            return cls(_PRESENCES.get(presence) or Presence(presence), source, digest, routed_at_ms)
         except ValueError as error:
             raise BadRecordError("malformed_fact", f"the header {FACT_HEADER} is not one: {error}") from error
 

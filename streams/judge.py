@@ -179,6 +179,11 @@ class Judge:
         heapq.heapify(self._timers)
         self._reached = position_of(judging.generation, store.next_offset) - 1  # of the last record read
         self._sweeps = Sweeps(store)
+        self._controls: Mapping[bytes | None, Callable[[RawRecord], None]] = {
+            TICK_KEY: self._tick,
+            ACTIVATION_KEY: self._activation,
+            TAKE_OVER_KEY: self._take_over,
+        }
         self._dirty: dict[str, None] = {}
         self._postponed = {row.decode(): None for row in store.load(_UNJUDGED)}
 
@@ -194,7 +199,7 @@ class Judge:
         """
         outputs: list[Output] = []
         for raw in records:
-            if raw.key in (TICK_KEY, ACTIVATION_KEY, TAKE_OVER_KEY):
+            if raw.key in self._controls:
                 outputs += self.evaluate()
             self._take(raw, bad)
         return outputs + self.evaluate()
@@ -222,14 +227,7 @@ class Judge:
 
     def _take(self, raw: RawRecord, bad: Callable[[RawRecord, BadRecordError], None]) -> None:
         try:
-            if raw.key == TICK_KEY:
-                self._tick(raw)
-            elif raw.key == ACTIVATION_KEY:
-                self._activation(raw)
-            elif raw.key == TAKE_OVER_KEY:
-                self._take_over(raw)
-            else:
-                self._merge(raw)
+            self._controls.get(raw.key, self._merge)(raw)
         except BadRecordError as error:
             bad(raw, error)
         self._reached = position_of(self._judging.generation, raw.offset)
@@ -251,11 +249,12 @@ class Judge:
 
     def _hold(self, view: str, key: _Key, fact: Fact) -> None:
         """Let `fact` stand for its record in a timeline if it outranks what does."""
-        held = key.held.get(fact.slot)
+        slot = fact.slot
+        held = key.held.get(slot)
         if held is None or fact.replaces(held.rank, held.offset):
             statement = self._first_seen(fact) if fact.is_present else None
-            key.held[fact.slot] = _Held(fact.rank, fact.filing.source.offset, statement)
-            self.store.put(view.encode(), row_of(_FACT, fact.slot), fact.to_bytes())
+            key.held[slot] = _Held(fact.rank, fact.filing.source.offset, statement)
+            self.store.put(view.encode(), row_of(_FACT, slot), fact.to_bytes())
 
     def _first_seen(self, fact: Fact) -> Statement:
         """The statement in a fact that the router need not have written: anybody's bytes. Raises BadRecordError."""
@@ -267,9 +266,7 @@ class Judge:
             raise BadRecordError("not_a_fact", "the topic that it names has no contract") from error
 
     def _statement_of(self, fact: Fact) -> Statement:
-        return self._statement(fact.value, fact.filing, fact.envelope)
-
-    def _statement(self, value: bytes, filing: Filing, envelope: Envelope) -> Statement:
+        filing, envelope = fact.filing, fact.envelope
         return Statement(
             record_type=filing.source.topic,
             record_id=envelope.subject,
@@ -277,7 +274,7 @@ class Judge:
             occurred_ms=envelope.occurred_ms,
             event_id=envelope.event_id,
             digest=filing.digest,
-            value=self._judging.decode(filing.source.topic, value),
+            value=self._judging.decode(filing.source.topic, fact.value),
             source=filing.source,
             jurisdiction=envelope.jurisdiction,
             traceparent=envelope.traceparent,
@@ -431,6 +428,8 @@ class Judge:
         for owner, error in result.failed.items():
             self._judging.on_failure(owner, view, error)
         self._keep(view, key, result.wake_at_ms)
+        if not key.said and not result.proposals:
+            return []
         last_said = max((said.position for said in key.said.values()), default=-1)
         if self._must_wait(last_said):
             return []

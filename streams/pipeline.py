@@ -17,6 +17,8 @@ from xiezhi.errors import DeliveryError
 BATCHES_IN_FLIGHT_MAX = 16
 #: How often deliveries are collected while batches are under way; latency against CPU.
 POLL_INTERVAL_S = 0.002
+#: The client's own word for it (RD_KAFKA_PARTITION_UA): the key chooses.
+_ANY_PARTITION = -1
 #: How often the client is served while nothing is under way.
 IDLE_INTERVAL_S = 0.1
 
@@ -70,17 +72,18 @@ class Pipeline:
 
     async def send(self, batch: Batch, records: Iterable[Outgoing]) -> None:
         """Hand records to the client for `batch`; waits only while the client's queue is full."""
-        for record in records:
-            target = {} if record.partition is None else {"partition": record.partition}
+        produce = self._producer.produce
+        for topic, key, value, headers, partition in records:
+            to = _ANY_PARTITION if partition is None else partition
             while True:
                 try:
-                    self._producer.produce(
-                        record.topic,
-                        key=record.key,
-                        value=record.value,
-                        headers=record.headers,
+                    produce(
+                        topic,
+                        key=key,
+                        value=value,
+                        headers=headers,
+                        partition=to,
                         on_delivery=batch.delivered,
-                        **target,
                     )
                     break
                 except BufferError:

@@ -135,12 +135,13 @@ def filing_keys(select: Selector, statement: Statement) -> list[str]:
     a relation, which takes the place of what the judge said before: it is filed under those of its keys that can.
     """
     keys = list(select(statement.value))
-    usable = [key for key in keys if _names_a_view(key)]
-    if len(usable) < len(keys) and statement.record_type != RELATION:
+    if all(map(_names_a_view, keys)):
+        return keys
+    if statement.record_type != RELATION:
         raise BadRecordError(
             "wrong_key", "a join key must have 1 to 4000 bytes without control characters and |"
         )
-    return usable
+    return [key for key in keys if _names_a_view(key)]
 
 
 def _names_a_view(key: str) -> bool:

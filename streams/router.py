@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.facts import FACT_HEADER, Filing, Presence, fact_key
@@ -76,26 +76,28 @@ class Router:
         found: dict[str, None] = {}
         for join, wanted, select in self._inputs.get(record.record_type, ()):
             if wanted == kind or not wanted:
-                found |= dict.fromkeys(fact_key(join, key) for key in filing_keys(select, record))
+                for key in filing_keys(select, record):
+                    found[fact_key(join, key)] = None
         return list(found)
 
     def _facts(
         self,
         raw: RawRecord,
         record: Statement | Withdrawal,
-        keys: Iterable[str],
-        former: Iterable[str],
+        keys: Sequence[str],
+        former: Sequence[str],
         routed_ms: int,
     ) -> list[OutgoingFact]:
-        def facts(presence: Presence, value: bytes, filed: Iterable[str]) -> list[OutgoingFact]:
-            names = [key.encode() for key in filed]
-            if not names:
-                return []  # seldom has anything left, and headers cost more than all the rest here
-            filing = Filing(presence, record.source, record.digest, routed_ms)
-            headers = [*raw.headers, (FACT_HEADER, filing.to_bytes())]
-            return [OutgoingFact(name, value, headers) for name in names]
-
-        return facts(Presence.PRESENT, raw.value or b"", keys) + facts(Presence.LEFT, b"", former)
+        facts: list[OutgoingFact] = []
+        for presence, value, filed in (
+            (Presence.PRESENT, raw.value or b"", keys),
+            (Presence.LEFT, b"", former),
+        ):
+            if filed:  # seldom has anything left, and headers cost more than all the rest here
+                filing = Filing(presence, record.source, record.digest, routed_ms)
+                headers = [*raw.headers, (FACT_HEADER, filing.to_bytes())]
+                facts += [OutgoingFact(key.encode(), value, headers) for key in filed]
+        return facts
 
 
 def selectors_fingerprint(joins: Sequence[Join]) -> str:

@@ -363,6 +363,8 @@ class Stage:
 
     async def schemas_known(self, records: Sequence[RawRecord]) -> None:
         """Wait until the registry has answered for every schema that `records` name, so that decoding never asks."""
+        if {record.value[:5] for record in records if record.value} <= self._schemas:
+            return
         for record in records:
             value = record.value
             if value and len(value) >= 5 and value[:5] not in self._schemas:

@@ -42,6 +42,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive UTC only
 #: Years 1 to 9999.
 INSTANT_MS_MIN, INSTANT_MS_MAX = -62_135_596_800_000, 253_402_300_799_999
 _HEX = b"0123456789abcdef"
+_SEQUENCES = (list, tuple)  # a union would be made anew for every record
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"  # what contracts.types.Identifier forbids
 # The tails of a ce_time: 1440 minutes, 60 seconds and 1000 fractions. Looking them up also checks them.
 _MINUTE_MS = {b"T%02d:%02d" % divmod(minute, 60): minute * 60_000 for minute in range(1440)}
@@ -120,7 +121,7 @@ class Envelope(NamedTuple):
         Raises BadRecordError with reason missing_header, malformed_header or duplicate_header. No value of a
         header is repeated in the message: messages reach logs, and a header may hold anything.
         """
-        pairs = headers if isinstance(headers, list | tuple) else list(headers or ())
+        pairs = headers if isinstance(headers, _SEQUENCES) else list(headers or ())
         found: dict[str, bytes | None] = dict(pairs)
         if len(found) != len(pairs) or len(found) > HEADERS_MAX:
             _check_names(pairs)

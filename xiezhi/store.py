@@ -268,7 +268,8 @@ class KeyedStore:
         """Make a sealed batch durable, with its offset, in one write. Batches commit in the order they were sealed."""
         if sealed.number != self._committed + 1:
             raise StoreError(f"batch {sealed.number} committed out of order after {self._committed}")
-        rows = {_place(view) + row: value for (view, row), value in sealed.writes.items()}
+        length = _VIEW_LENGTH.pack
+        rows = {length(len(view)) + view + row: value for (view, row), value in sealed.writes.items()}
         rows[_NEXT_OFFSET] = str(sealed.next_offset).encode()
         self.backend.write(rows)
         self._committed = sealed.number

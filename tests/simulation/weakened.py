@@ -295,7 +295,7 @@ class HoardingRouter(Router):
     """Sends no left facts."""
 
     def _facts(
-        self, raw: RawRecord, record: Any, keys: Iterable[str], former: Iterable[str], routed_ms: int
+        self, raw: RawRecord, record: Any, keys: Sequence[str], former: Sequence[str], routed_ms: int
     ) -> list[OutgoingFact]:
         return super()._facts(raw, record, keys, (), routed_ms)
 
