@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from streams.judge import Judge, Output
 from streams.outputs import Decode, Encode, encode_output, read_output
 from streams.pipeline import Outgoing
-from streams.router import Router
+from streams.router import OutgoingFact, Router
 from streams.stage import Work
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
@@ -45,15 +45,13 @@ class RouterCore:
 
     def _route(self, records: Sequence[RawRecord]) -> Work:
         work, routed_ms = Work(), self._clock()
+        facts: list[OutgoingFact] = []
         for record in records:
             try:
-                facts = self._router.route(record, routed_ms)
+                facts += self._router.route(record, routed_ms)
             except BadRecordError as error:
                 work.bad.append((record, error))
-            else:
-                work.outgoing += [
-                    Outgoing(self._fact_topic, fact.key, fact.value, fact.headers) for fact in facts
-                ]
+        work.outgoing = [Outgoing(self._fact_topic, key, value, headers) for key, value, headers in facts]
         return work
 
 

@@ -54,7 +54,7 @@ class Filing(NamedTuple):
     def to_bytes(self) -> bytes:
         s = self.source
         where = f"{s.topic};{s.partition};{s.offset};{s.ingested_ms}"
-        return f"{self.presence.value};{where};{self.digest};{self.routed_ms}".encode()
+        return f"{self.presence};{where};{self.digest};{self.routed_ms}".encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Filing:

@@ -6,6 +6,7 @@ answer depends on a view, parameters and `now` alone, so that the stream and the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -70,9 +71,9 @@ class View:
     def __init__(self, key: str, statements: Iterable[Statement]) -> None:
         self.key = key
         self.statements = tuple(self._in_order(statements))
-        self._by_type: dict[str, list[Statement]] = {}
+        self._by_type: defaultdict[str, list[Statement]] = defaultdict(list)
         for statement in self.statements:
-            self._by_type.setdefault(statement.record_type, []).append(statement)
+            self._by_type[statement.record_type].append(statement)
         self._read: dict[Callable[[View], Any], Any] = {}
 
     @staticmethod

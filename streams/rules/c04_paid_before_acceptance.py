@@ -64,6 +64,7 @@ def _early_payments(
     """Goes through the payments by date; amendments and acceptances at the instant of a payment come before it."""
     contract = ledger.contract
     value = stated_value(contract) or ledger.value_minor() or 0
+    advance = contract["advance_permille"]
     accepted, net, ingested_ms = 0, 0, contract.source.ingested_ms
     changes = deque(sorted((*ledger.amendments, *acceptances), key=_date))
     for payment in ledger.payments:
@@ -77,7 +78,7 @@ def _early_payments(
                 accepted += 0 if change["outcome"] == "rejected" else change["share_permille"]
         ingested_ms = max(ingested_ms, payment.source.ingested_ms)
         net += signed_amount(payment)
-        payable = min(_WHOLE, contract["advance_permille"] + accepted)
+        payable = min(_WHOLE, advance + accepted)
         tolerance = parameters.at("tolerance_permille", paid_at, payment.jurisdiction)
         is_ahead = payable < _WHOLE and payment["kind"] == "payment"
         if is_ahead and net * _WHOLE * 1000 > value * payable * (1000 + tolerance):

@@ -72,4 +72,4 @@ def signed_amount(entry: Statement) -> int:
 
 def _currencies(ledger: Ledger) -> set[str]:
     entries = (ledger.contract, *ledger.amendments, *ledger.payments)
-    return {entry["currency"] for entry in entries if entry["currency"] is not None}
+    return {entry["currency"] for entry in entries} - {None}

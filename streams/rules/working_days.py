@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Self
 
@@ -85,14 +86,20 @@ class WorkingDays:
 
         None when that lies beyond what the calendar knows: nobody may guess.
         """
-        day = day_of(instant_ms)
-        while days > 0:
-            day += 1
-            works = self.is_working_day(day)
-            if works is None:
-                return None
-            days -= works
-        return start_of(day + 1)
+        return _end_of(self, day_of(instant_ms), days)
+
+
+@lru_cache(
+    16_384
+)  # rules ask for every payment, about the same few hundred days; the bound is ample for many calendars
+def _end_of(calendar: WorkingDays, day: int, days: int) -> int | None:
+    while days > 0:
+        day += 1
+        works = calendar.is_working_day(day)
+        if works is None:
+            return None
+        days -= works
+    return start_of(day + 1)
 
 
 def summary(value: Mapping[str, Any]) -> dict[str, str]:
