@@ -148,10 +148,9 @@ class Stage:
             self.fail(error)
 
     async def _handle(self, event: Any) -> None:
-        records = [_raw(record) for record in event.value]
-        topic, partition = records[0].topic, records[0].partition
-        assigned = await self._assigned(topic, partition, records[0].offset)
-        records = [record for record in records if record.offset >= assigned.next_offset]
+        first: RawRecord = event.value[0]
+        assigned = await self._assigned(first.topic, first.partition, first.offset)
+        records = [record for record in event.value if record.offset >= assigned.next_offset]
         await self.schemas_known(records)
         await self.run(assigned, records, event)
 
@@ -410,15 +409,3 @@ def producer_options(settings: Settings) -> dict[str, str | int | bool]:
         "queue.buffering.max.messages": 200_000,
         "delivery.timeout.ms": 120_000,
     }
-
-
-def _raw(record: Any) -> RawRecord:
-    return RawRecord(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
-    )

@@ -1,4 +1,6 @@
-"""Lets aiokafka read batches in which the name of a header is not UTF-8.
+"""Lets aiokafka hand out raw records, and read batches in which the name of a header is not UTF-8.
+
+Its own record has three fields that nobody looks at, and what is consumed here would be copied once more.
 
 Kafka asks for UTF-8 there and no broker checks it; a C client that writes GB18030 gets through. aiokafka then fails on
 the whole batch and can never read past it, so one such record would stop its consumer for good. Here the batch is read
@@ -16,12 +18,28 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
-from xiezhi.log import UNREADABLE_HEADERS
+from xiezhi.log import UNREADABLE_HEADERS, RawRecord
 
 
 def install() -> None:
-    """Let every aiokafka consumer of this process read with the class below. May be called twice."""
+    """Let every aiokafka consumer of this process read with the classes below. May be called twice."""
     fetcher.MemoryRecords = Records
+    fetcher.PartitionRecords = PartitionRecords
+
+
+class PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka is untyped here
+    """The records of one fetch and partition; without deserialisers."""
+
+    def _consumer_record(self, tp: Any, record: Any) -> RawRecord:
+        return RawRecord(
+            tp.topic,
+            tp.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            tuple(record.headers),
+        )
 
 
 class Records(_MemoryRecordsPy):  # type: ignore[misc] # aiokafka is untyped here

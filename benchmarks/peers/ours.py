@@ -86,7 +86,7 @@ class Duplicates:
         counts: Counter[tuple[bytes, int]] = Counter()
         for record in records:
             self._decode(record.value)
-            counts[record.key, record.timestamp - record.timestamp % WINDOW_MS] += 1
+            counts[record.key, record.ingested_ms - record.ingested_ms % WINDOW_MS] += 1
         for (person, start_ms), count in counts.items():
             total = _add(store, person, _NUMBER.pack(start_ms), count)
             if total - count < 2 <= total:

@@ -89,9 +89,8 @@ class WorkingDays:
         return _end_of(self, day_of(instant_ms), days)
 
 
-@lru_cache(
-    16_384
-)  # rules ask for every payment, about the same few hundred days; the bound is ample for many calendars
+# Rules ask for every payment, about the same few hundred days. Bounded: a few megabytes.
+@lru_cache(16_384)
 def _end_of(calendar: WorkingDays, day: int, days: int) -> int | None:
     while days > 0:
         day += 1

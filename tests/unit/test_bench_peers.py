@@ -29,7 +29,7 @@ class Consumed:
 
     key: bytes
     value: bytes
-    timestamp: int
+    ingested_ms: int
 
 
 @pytest.fixture(scope="module")

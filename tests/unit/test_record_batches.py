@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
 
 from xiezhi.log import UNREADABLE_HEADERS, RawRecord
-from xiezhi.record_batches import Records, install
+from xiezhi.record_batches import PartitionRecords, Records, install
 
 PLACE, NAME = b"name", "来源".encode("gb18030")
 NONE, GZIP, LZ4 = 0, 1, 3
@@ -109,14 +111,26 @@ def test_the_other_client_s_view_of_such_a_record_is_the_same(error: Exception) 
     assert RawRecord.from_message(_Message(error)).headers == UNREADABLE_HEADERS
 
 
+def test_consumers_are_handed_raw_records_of_what_was_not_read_before() -> None:
+    data = bytes(batch("a", "b", "c", base=3))
+    place = TopicPartition("t", 1)
+    records = PartitionRecords(place, Records(data), [], 4, None, None, True, READ_COMMITTED)
+    at_ms, value = 1_700_000_000_000, b"v" * 50
+    assert list(records) == [
+        RawRecord("t", 1, 4, at_ms, b"k1", value, (("ce_id", b"1"), ("b", None))),
+        RawRecord("t", 1, 5, at_ms, b"k2", value, (("ce_id", b"1"), ("c", None))),
+    ]
+    assert records.next_fetch_offset == 6
+
+
 @pytest.fixture
 def restored() -> Iterator[None]:
-    before = fetcher.MemoryRecords
+    before = fetcher.MemoryRecords, fetcher.PartitionRecords
     yield
-    fetcher.MemoryRecords = before
+    fetcher.MemoryRecords, fetcher.PartitionRecords = before
 
 
 def test_consumers_of_this_process_read_so_once_installed(restored: None) -> None:
     install()
     install()
-    assert fetcher.MemoryRecords is Records
+    assert (fetcher.MemoryRecords, fetcher.PartitionRecords) == (Records, PartitionRecords)
