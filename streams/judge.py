@@ -420,7 +420,7 @@ class Judge:
             if self._folds.takes(view):
                 seen = self._folds.view(view)
             else:
-                statements = (held.statement for held in key.held.values() if held.statement is not None)
+                statements = [held.statement for held in key.held.values() if held.statement is not None]
                 seen = View(join_key, statements)
             result = evaluate_view(join, seen, self._active, self.now_ms, self._elsewhere)
         for rule_id, outcome, reason in result.outcomes:

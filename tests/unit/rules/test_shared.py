@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kernel import Evidence
+from streams.kernel import Evidence, View
 from streams.rules.days import Interval, day_of, end_of_natural_days, start_of
 from streams.rules.findings import evidence_of, merged
 from tests.builders import company, day, instant, judge, person
@@ -37,6 +37,21 @@ def test_what_intervals_have_in_common(
     both = one.holds(moment) and other.holds(moment)
     assert both == (common is not None and common.holds(moment))
     assert common == other.meet(one)
+
+
+def test_what_several_rules_read_of_a_view_is_made_once_for_each_view() -> None:
+    payments = [paid("p", "2026-02-01", 1), paid("q", "2026-02-02", 2)]
+    asked: list[View] = []
+
+    def amounts(view: View) -> list[int]:
+        asked.append(view)
+        return [one["amount_minor"] for one in view.statements]
+
+    views = [View("k", payments), View("k", payments[1:])]
+    first = views[0].once(amounts)
+    assert first is views[0].once(amounts)
+    assert views[1].once(amounts) == first[1:]
+    assert asked == views
 
 
 def test_evidence_names_a_record_once_with_all_its_fields() -> None:

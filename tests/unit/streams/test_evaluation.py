@@ -457,3 +457,9 @@ def test_a_parameter_without_a_value_then_and_there_is_the_card_s_mistake() -> N
             parameters.at("limit", when_ms, where)
     with pytest.raises(KeyError):
         parameters.at("unknown")
+
+
+def test_of_two_settings_for_the_same_time_and_place_the_first_is_in_force() -> None:
+    twice = [{"value": 1, "from_ms": 5}, {"value": 2, "from_ms": 5}, {"value": 3}]
+    assert Parameters({"limit": twice}).at("limit", 5) == 1
+    assert Parameters({"limit": twice[::-1]}).at("limit", 5) == 2
