@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from streams.judge import Judge, Output
-from streams.outputs import Decode, Encode, encode_output, read_output
+from streams.outputs import Decode, Encode, encode_output, read_memory, read_output
 from streams.pipeline import Outgoing
 from streams.router import OutgoingFact, Router
 from streams.stage import Work
@@ -92,11 +92,11 @@ class JudgeCore:
         for raw in records:
             self._judge.note_outputs_read(raw.topic, raw.offset + 1)
             try:
-                output_id, view, said = read_output(raw, self._decode)
+                output_id, view, said = read_memory(raw)
+                if not self._judge.knows(output_id, view, said.position):  # else its own, as nearly all
+                    self._judge.adopt(*read_output(raw, self._decode))
             except BadRecordError as error:
                 work.bad.append((raw, error))  # not written by a judge
-            else:
-                self._judge.adopt(output_id, view, said)
         if self._speaking:
             return self._say(work, self._judge.evaluate())
         self._judge.postpone()

@@ -342,13 +342,16 @@ class Judge:
 
     # -- what was said -------------------------------------------------------------------------------------------
 
+    def knows(self, output_id: str, view: str, position: int) -> bool:
+        """Whether what was said there of an alert or relation is known: it was said here, or somebody answered it."""
+        known = self._key(view).said.get(output_id)
+        return known is not None and position <= known.position
+
     def adopt(self, output_id: str, view: str, said: Said) -> bool:
         """Take note of a statement read from an output topic; True if it was not ours, so its key is to be judged."""
-        key = self._key(view)
-        known = key.said.get(output_id)
-        if known is not None and said.position <= known.position:
+        if self.knows(output_id, view, said.position):
             return False
-        self._remember(view, key, output_id, said)
+        self._remember(view, self._key(view), output_id, said)
         self._dirty[view] = None
         return True
 

@@ -49,6 +49,7 @@ class Statement:
     traceparent: Final[str] = ""
     sent_ms: Final[int] = 0  # when the publisher sent it; 0: it did not say
     routed_ms: Final[int] = 0  # when the router filed it; 0: unknown
+    rests_on: tuple[Evidence, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def rank(self) -> tuple[int, int, str, str]:
@@ -237,21 +238,24 @@ class Evidence:
     @classmethod
     def through(cls, relation: Statement) -> tuple[Evidence, ...]:
         """The records that a relation rests on; a relation itself is never evidence."""
-        return tuple(
-            cls(
-                record_type=ref["record_type"],
-                record_id=ref["record_id"],
-                version=ref["version"],
-                event_id=ref["event_id"],
-                digest=ref["digest"],
-                source=Source(ref["topic"], ref["partition"], ref["offset"], ref["ingested_ms"]),
-                occurred_ms=ref["occurred_ms"],
-                fields=tuple(ref["fields"]),
-                traceparent=ref["traceparent"],
-                sent_ms=ref.get("sent_ms", 0),  # relations of earlier versions have neither
-                routed_ms=ref.get("routed_ms", 0),
-            )
-            for ref in relation.value["evidence"]
+        if relation.rests_on is None:  # read once: a view is evaluated again with every record that joins it
+            relation.rests_on = tuple(map(cls._of_reference, relation.value["evidence"]))
+        return relation.rests_on
+
+    @classmethod
+    def _of_reference(cls, ref: Mapping[str, Any]) -> Evidence:
+        return cls(
+            record_type=ref["record_type"],
+            record_id=ref["record_id"],
+            version=ref["version"],
+            event_id=ref["event_id"],
+            digest=ref["digest"],
+            source=Source(ref["topic"], ref["partition"], ref["offset"], ref["ingested_ms"]),
+            occurred_ms=ref["occurred_ms"],
+            fields=tuple(ref["fields"]),
+            traceparent=ref["traceparent"],
+            sent_ms=ref.get("sent_ms", 0),  # relations of earlier versions have neither
+            routed_ms=ref.get("routed_ms", 0),
         )
 
 

@@ -81,8 +81,8 @@ def _envelope(
     )
 
 
-def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
-    """(id, view, said) of a record on an output topic; raises BadRecordError."""
+def read_memory(raw: RawRecord) -> tuple[str, str, Said]:
+    """(id, view, said without its content) of a record on an output topic; raises BadRecordError."""
     header = next((value for name, value in raw.headers if name == SAID_HEADER), None)
     try:
         memory = json.loads(header or b"")
@@ -91,8 +91,13 @@ def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadRecordError("malformed_header", f"the header {SAID_HEADER} is not one: {error}") from error
     kind = OutputKind.ALERT if raw.topic == ALERT.topic else OutputKind.RELATION
-    said = Said(kind, owner, position, digest, "")
-    if digest:
+    return output_id, view, Said(kind, owner, position, digest, "")
+
+
+def read_output(raw: RawRecord, decode: Decode) -> tuple[str, str, Said]:
+    """(id, view, said) of a record on an output topic; raises BadRecordError."""
+    output_id, view, said = read_memory(raw)
+    if said.stands:
         if raw.value is None:
             raise BadRecordError("null_value", "a statement that stands has a value")
         value = _decoded(raw.topic, raw.value, decode)
