@@ -144,6 +144,9 @@ class Follower:
                 "group.id": "xiezhi-judge-outputs",  # required by the client, never joined or committed to
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                # Nearly all of it the judge said itself: few answers with much in them.
+                "fetch.min.bytes": 50_000,
+                "fetch.wait.max.ms": 200,
             }
         )
         self._following: dict[int, Assigned] = {}

@@ -26,6 +26,9 @@ PACE_S = 0.015
 _LOG_APPEND_TIME = 1
 #: A fetch that brought at least this many records is followed by the next at once.
 LARGE_FETCH_RECORDS = 1_000
+#: How long the broker may hold a fetch when there is nothing. aiokafka asks a broker one question at a time, and leaves
+#: out partitions whose last answer is not consumed yet: with Faust's 1,500 ms these may wait that long for quiet ones.
+HOLD_MS = 100
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is untyped here
@@ -38,6 +41,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         consumer = super()._create_worker_consumer(transport)
         # Faust offers it with transactions of its own only. Departments may use them: what they aborted was never said.
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = HOLD_MS
         return consumer
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Mapping[Any, list[Any]]:

@@ -277,6 +277,9 @@ def _consumer_options(settings: Settings) -> dict[str, Any]:
         "group.instance.id": STAGE,
         # Every offset is a leaf: also of a transaction that was aborted.
         "isolation.level": "read_uncommitted",
+        # It signs once a second. Without these the broker would answer for every few records on any topic of the bus.
+        "fetch.min.bytes": 100_000,
+        "fetch.wait.max.ms": 250,
     }
 
 
