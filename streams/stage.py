@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
@@ -33,7 +33,7 @@ from xiezhi.errors import (
     UnknownSchemaError,
     XiezhiError,
 )
-from xiezhi.groups import of_generation
+from xiezhi.groups import BUS_OWNER, of_generation, owner_of
 from xiezhi.log import LogReader, RawRecord
 from xiezhi.settings import Settings
 from xiezhi.store import KeyedStore, RocksBackend
@@ -263,7 +263,6 @@ class Stage:
         if self._buried is None:
             self._buried = await asyncio.to_thread(self._earlier_dead_letters)
         log = await asyncio.to_thread(self._look, topic, partition)
-        self.partitions_of[topic] = log.partitions
         store = self._open_store(topic, partition, log)
         assigned = Assigned(topic, partition, self.open_core(topic, partition, store), store.next_offset)
         if (
@@ -294,7 +293,11 @@ class Stage:
             return frozenset(raw.key for chunk in chunks for raw in chunk if raw.key is not None)
 
     def _open_store(self, topic: str, partition: int, log: _Log) -> KeyedStore:
-        """Raises ConfigurationError when the store is of other code or another log: its offsets would mean nothing."""
+        """Raises ConfigurationError when the store is of other code or another log: its offsets would mean nothing.
+
+        So it does when the topic has not as many partitions as before: then the versions of a record, or the facts of
+        a key, are in two of them, and the stores of both are wrong.
+        """
         stage = of_generation(self.name, self.settings.generation)
         folder = Path(self.settings.data_dir) / stage / self.settings.worker / f"{topic}-{partition}"
         store = KeyedStore(RocksBackend(folder))
@@ -310,7 +313,26 @@ class Stage:
                 f"wrong, stop the stage, reset consumer group {self.group} to the beginning, delete the folder and "
                 "start again"
             )
+        for before in self._partitions_before(topic, folder, store, log.partitions):
+            if before != log.partitions:
+                store.close()
+                raise _other_partitions(topic, before, log.partitions)
         return store
+
+    def _partitions_before(self, topic: str, folder: Path, store: KeyedStore, now: int) -> Iterator[int]:
+        """How many partitions this worker has known a topic to have.
+
+        A store that is new may be of a partition that is: then those of the other partitions are asked as well.
+        """
+        if topic not in self.partitions_of and not store.next_offset:
+            for other in folder.parent.glob(f"{topic}-*"):
+                if other != folder:  # nobody has it open: we have no partition of this topic yet
+                    one = KeyedStore(RocksBackend(other))
+                    held = one.first_partitions(now)
+                    one.close()
+                    yield held
+        yield self.partitions_of.setdefault(topic, now)
+        yield store.first_partitions(now)
 
     async def _replay(self, assigned: Assigned, end: int) -> None:
         """Process what Faust did not hand over: dropped between a seek and a rebalance, never acknowledged."""
@@ -394,6 +416,14 @@ class Stage:
         logger.warning("waiting for the schema registry: %s", error)
         await asyncio.sleep(RETRY_S)
         self.measure.waited("registry", RETRY_S)
+
+
+def _other_partitions(topic: str, before: int, now: int) -> ConfigurationError:
+    republish = "" if owner_of(topic) == BUS_OWNER else "have all its records published again, then "
+    return ConfigurationError(
+        f"topic {topic} had {before} partitions and has {now} now, which sends a key elsewhere than before, though a "
+        f"count is fixed for life; {republish}file everything anew with `xiezhi refile` (docs/how-to/operate.md)"
+    )
 
 
 def producer_options(settings: Settings) -> dict[str, str | int | bool]:

@@ -22,9 +22,10 @@ from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, Writ
 from xiezhi.errors import StoreError
 
 _VIEW_LENGTH = struct.Struct(">H")
-_NO_LENGTH = 0xFFFF  # no view is 65,535 bytes long, so no row collides with the two below
+_NO_LENGTH = 0xFFFF  # no view is 65,535 bytes long, so no row collides with the three below
 _NEXT_OFFSET = b"\xff\xffnext"
 _FINGERPRINT = b"\xff\xfffingerprint"
+_PARTITIONS = b"\xff\xffpartitions"
 #: Shared by all stores of a process; without a bound each open partition would grow its own cache.
 BLOCK_CACHE_BYTES = 64 * 2**20
 #: Memory a store may hold in unflushed writes; a router opens one store per input partition.
@@ -210,6 +211,14 @@ class KeyedStore:
             self.backend.write({_FINGERPRINT: fingerprint.encode()})
             return True
         return held == fingerprint.encode()
+
+    def first_partitions(self, partitions: int) -> int:
+        """How many partitions its topic had when this store first heard of it; a new store takes `partitions`."""
+        held = self.backend.get(_PARTITIONS)
+        if held is None:
+            self.backend.write({_PARTITIONS: b"%d" % partitions})
+            return partitions
+        return int(held)
 
     def get(self, view: bytes, row: bytes) -> bytes | None:
         rows = self._overlay.get(view)

@@ -97,7 +97,8 @@ def _differences(planned: PlannedTopic, actual: ActualTopic) -> list[str]:
     if actual.partitions != planned.partitions:
         found.append(
             f"topic {planned.name} has {actual.partitions} partitions, planned are {planned.partitions}; the "
-            "count is fixed for life, so set XIEZHI_PARTITIONS to what the broker has or use another broker"
+            "count is fixed for life, so set XIEZHI_PARTITIONS to what the broker has or use another broker; a topic "
+            "that grew: docs/how-to/operate.md"
         )
     for name, value in planned.settings.items():
         if actual.settings.get(name) != value:

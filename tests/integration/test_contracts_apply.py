@@ -19,20 +19,27 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
 
 from schemas.catalogue import CONTRACTS
+from streams.stage import Stage
+from tests.running_bus import wait_for
 from xiezhi.admin_client import Admin
 from xiezhi.cli.contracts import contracts as contracts_command
+from xiezhi.codec import Codec
 from xiezhi.contracts.avro import same_schema
 from xiezhi.contracts.base import Compatibility, Contract
 from xiezhi.contracts.bus import ALERT, BUS_CONTRACTS
 from xiezhi.contracts.rollout import Rollout
+from xiezhi.doctor.finding import Patient
+from xiezhi.doctor.parts import examine_topics
 from xiezhi.errors import ConfigurationError, IncompatibleSchemaError
 from xiezhi.local.stack import LocalStack
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.store import KeyedStore
 from xiezhi.topics import Topics, topic_plan
 
 PROJECT = Path(__file__).parents[2]
@@ -170,6 +177,31 @@ def test_a_topic_with_other_partitions_is_reported_and_left_alone(place: Place) 
         applied(rollout)
     assert contract.subject not in rollout.registry.subjects()
     assert len(place.admin.list_topics(contract.topic, timeout=30).topics[contract.topic].partitions) == 3
+
+
+def test_a_topic_that_grew_is_found_by_the_doctor_and_refused_by_a_stage_that_knew_it_smaller(
+    place: Place, tmp_path: Path
+) -> None:
+    contract = place.contract()
+    applied(place.rollout(contract))
+    settings = place.settings.model_copy(update={"data_dir": tmp_path})
+
+    def opened() -> KeyedStore:
+        router = Stage("router", settings, Codec(place.registry), "selectors")
+        return router._open_store(contract.topic, 0, router._look(contract.topic, 0))
+
+    def differences() -> str:
+        seen = examine_topics(Patient(settings, (contract,), (), now_ms=0)).findings
+        return " ".join(str(one.facts["what"]) for one in seen if one.text == "topic_differs")
+
+    opened().close()
+    opened().close()  # as after a restart
+    assert differences() == ""
+    place.admin.create_partitions([NewPartitions(contract.topic, 3)])[contract.topic].result(timeout=30)
+    wait_for(differences, 30.0, "the doctor sees it")
+    assert f"topic {contract.topic} has 3 partitions, planned are 2" in differences()
+    with pytest.raises(ConfigurationError, match=f"{contract.topic} had 2 partitions and has 3 now"):
+        opened()
 
 
 def test_a_setting_changed_behind_our_back_is_reported(place: Place) -> None:
