@@ -102,12 +102,18 @@ def _until_passed(bus: Bus) -> float:
         time.sleep(LOOK_INTERVAL_S)
 
 
-def _require_as_planted(bus: Bus, province: Province, codec: Codec) -> None:
-    """Raises XiezhiError when anything planted is not said, or anything else is; StackError for the audit log."""
+def _settle(bus: Bus) -> None:
+    """Let every settle time run out of what was published so far."""
+    bus.wait_until_quiet(TIMEOUT_S)
     bus.tick(now_ms() + SETTLED_MS)
     bus.wait_until_quiet(TIMEOUT_S)
+
+
+def _require_as_planted(bus: Bus, province: Province, codec: Codec) -> None:
+    """Raises XiezhiError when anything planted is not said, or anything else is; StackError for the audit log."""
+    _settle(bus)
     publish_all(province.corrections, bus.settings, codec)
-    bus.wait_until_quiet(TIMEOUT_S)
+    _settle(bus)
     store = AlertStore.open(url_of(bus.settings))
     try:
         said = [

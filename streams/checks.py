@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from streams import history
-from streams.facts import TICK_KEY, tick_ms
+from streams.facts import TICK_KEY, tick_ms, tick_of
 from streams.joins import JOINS
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
@@ -34,35 +34,54 @@ def examine_clock(patient: Patient) -> Examined:
     """The last tick of every fact partition: when it came, and the instant that it names."""
     topic = fact_topic(patient.settings.generation)
     with LogReader(patient.settings.bootstrap_servers, patient.timeout_s) as log:
-        ticks = [_last_tick(log, topic, number) for number in range(log.partitions(topic))]
+        ticks = [_ticks(log, topic, number) for number in range(log.partitions(topic))]
+    return clock_examined(ticks, patient.now_ms, patient.settings.tick_interval_s)
+
+
+def clock_examined(ticks: Sequence[Sequence[RawRecord]], now_ms: int, interval_s: float) -> Examined:
+    """`ticks` are the newest of each fact partition, in the order of the log."""
     if not ticks:
         return Examined("-")  # that the topic is missing is said elsewhere
-    found = [tick for tick in ticks if tick is not None]
-    if len(found) < len(ticks):
+    allowed_s = 2 * interval_s + SILENT_S
+    refused = [raw for partition in ticks for raw in partition if _is_ahead(raw)]
+    if any(raw.ingested_ms > now_ms - 1000 * allowed_s for raw in refused):
+        ahead_s = max(tick_ms(raw.value) - raw.ingested_ms for raw in refused) / 1000
+        return Examined("-", (_finding(Severity.CRITICAL, "clock", "clock_ahead", seconds=round(ahead_s)),))
+    found = [next((raw for raw in reversed(one) if not _is_ahead(raw)), None) for one in ticks]
+    last = [raw for raw in found if raw is not None]
+    if len(last) < len(ticks):
         return Examined("-", (_finding(Severity.CRITICAL, "clock", "no_tick"),))
-    silent_s = (patient.now_ms - min(tick.ingested_ms for tick in found)) / 1000
-    watermark_ms = min(tick_ms(tick.value) for tick in found)
-    age_s = (patient.now_ms - watermark_ms) / 1000
-    allowed_s = 2 * patient.settings.tick_interval_s + SILENT_S
+    silent_s = (now_ms - min(tick.ingested_ms for tick in last)) / 1000
+    watermark_ms = min(tick_ms(tick.value) for tick in last)
+    age_s = (now_ms - watermark_ms) / 1000
     if silent_s > allowed_s:
         facts = {"seconds": round(silent_s), "allowed": round(allowed_s)}
         return Examined(f"{silent_s:.0f} s", (_finding(Severity.CRITICAL, "clock", "clock_silent", **facts),))
     findings: tuple[Finding, ...] = ()
-    if watermark_ms and age_s > patient.settings.tick_interval_s + WATERMARK_OLD_S:
+    if watermark_ms and age_s > interval_s + WATERMARK_OLD_S:
         findings = (_finding(Severity.WARNING, "clock", "watermark_old", seconds=round(age_s)),)
     return Examined(f"{silent_s:.0f} s, {age_s:.0f} s" if watermark_ms else f"{silent_s:.0f} s", findings)
 
 
-def _last_tick(log: LogReader, topic: str, partition: int) -> RawRecord | None:
+def _ticks(log: LogReader, topic: str, partition: int) -> list[RawRecord]:
+    """Those that say an instant, whether or not a judge believes it; the others the judge dead-letters."""
     low, high = log.range(topic, partition)
-    latest = None
+    found = []
     for chunk in log.read(topic, partition, max(low, high - TAIL_RECORDS_MAX), high):
         for raw in chunk:
             if raw.key == TICK_KEY:
-                with suppress(BadRecordError):  # not one of the clock's; the judge dead-letters it
+                with suppress(BadRecordError):
                     tick_ms(raw.value)
-                    latest = raw
-    return latest
+                    found.append(raw)
+    return found
+
+
+def _is_ahead(tick: RawRecord) -> bool:
+    try:
+        tick_of(tick)
+    except BadRecordError:
+        return True
+    return False
 
 
 def examine_rules(patient: Patient) -> Examined:

@@ -24,10 +24,10 @@ from typing import Any
 from confluent_kafka import Producer
 
 from schemas.catalogue import CONTRACTS
-from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TAKE_OVER_KEY, TICK_KEY
+from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TAKE_OVER_KEY, TICK_AHEAD_MAX_MS, TICK_KEY
 from streams.stage import producer_options
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
-from xiezhi.errors import BrokerUnavailableError, DeliveryError
+from xiezhi.errors import BrokerUnavailableError, ClockAheadError, DeliveryError
 from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups, of_generation
 from xiezhi.ingestion import Ingestion
 from xiezhi.lag import Lags
@@ -120,9 +120,13 @@ class Clock:
         self._next_activation = 0
         self._next_tick_ms = 0
         self._failed: list[str] = []
+        self._ahead_ms = 0  # how far a tick was ahead of the broker's clock
 
     def step(self) -> None:
-        """Broadcast what is due: new activations, then a tick. Raises DeliveryError; nothing half-sent is forgotten."""
+        """Broadcast what is due: new activations, then a tick. Raises DeliveryError; nothing half-sent is forgotten.
+
+        Raises ClockAheadError once judges refuse its ticks. What it takes for passed only grows, so it must start over.
+        """
         latest: dict[bytes, RawRecord] = {}
         next_activation = self._next_activation
         for chunk in self._log.read(ACTIVATION, 0, next_activation):
@@ -178,11 +182,19 @@ class Clock:
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
             self._failed.append(str(error))
+        elif message.key() == TICK_KEY:
+            _, appended_ms = message.timestamp()
+            self._ahead_ms = max(self._ahead_ms, self.said_ms - appended_ms)
 
     def _deliver(self) -> None:
         if self._producer.flush(FLUSH_TIMEOUT_S) or self._failed:
             raise DeliveryError(
                 f"the clock could not reach every fact partition: {self._failed or 'timeout'}"
+            )
+        if self._ahead_ms > TICK_AHEAD_MAX_MS:
+            raise ClockAheadError(
+                f"this machine's clock is {self._ahead_ms // 1000} s ahead of the broker's, and judges refuse its "
+                "ticks; set the time on both (NTP). Until then nothing settles"
             )
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from streams.kernel import Source
 from xiezhi.envelope import INSTANT_MS_MAX
 from xiezhi.errors import BadRecordError
+from xiezhi.log import RawRecord
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -23,6 +24,9 @@ TICK_KEY = b"#tick"
 ACTIVATION_KEY = b"#activation"
 #: From here on the judge of this generation speaks.
 TAKE_OVER_KEY = b"#take-over"
+#: How far a tick may be ahead of its own append time. Machines that keep time differ by far less; one with a wrong year
+#: would let every settle time and deadline run out for good, since no later tick takes back what a larger one said.
+TICK_AHEAD_MAX_MS = 60_000
 #: Offset of an activation on its own topic; of two about one rule the later one is in force.
 SEQUENCE_HEADER = "xz_sequence"
 #: Digits of the largest offset. Python refuses to read thousands of them, with an error that would stop the judge.
@@ -95,6 +99,18 @@ def tick_ms(value: bytes | None) -> int:
         raise BadRecordError("malformed_tick", f"not what a clock sends: {type(error).__name__}") from error
     if type(now_ms) is not int or not 0 <= now_ms < 2**63:
         raise BadRecordError("malformed_tick", "now_ms is no instant")
+    return now_ms
+
+
+def tick_of(raw: RawRecord) -> int:
+    """The instant that a tick on the log puts into force. Raises BadRecordError, also for one ahead of its append."""
+    now_ms = tick_ms(raw.value)
+    ahead_ms = now_ms - raw.ingested_ms
+    if ahead_ms > TICK_AHEAD_MAX_MS:
+        raise BadRecordError(
+            "tick_ahead",
+            f"{ahead_ms // 1000} s ahead of the broker; set the time of the clock service's machine",
+        )
     return now_ms
 
 

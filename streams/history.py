@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.activations import activate, require_code
 from streams.evaluation import ActiveRule
-from streams.facts import TICK_KEY, tick_ms
+from streams.facts import TICK_KEY, tick_of
 from streams.joins import JOINS
 from streams.oracle import Verdict, judge_log
 from streams.records import Guard
@@ -95,7 +95,7 @@ def _latest_tick_ms(log: LogReader, topic: str, partition: int, known_at_ms: int
             for raw in chunk:
                 if raw.key == TICK_KEY:
                     with suppress(BadRecordError):  # the judge dead-letters it
-                        latest = max(latest, tick_ms(raw.value))
+                        latest = max(latest, tick_of(raw))
         if window >= high - low:
             break
         window *= 10

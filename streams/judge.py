@@ -25,7 +25,7 @@ from streams.facts import (
     Filing,
     sequence_of,
     split_filing,
-    tick_ms,
+    tick_of,
     view_name,
 )
 from streams.folds.state import DEFAULT_BOUNDS, Bounds, Folds
@@ -283,7 +283,7 @@ class Judge:
         )
 
     def _tick(self, raw: RawRecord) -> None:
-        now_ms = tick_ms(raw.value)
+        now_ms = tick_of(raw)
         if now_ms <= self.now_ms:
             return  # a second clock, or one whose machine's time stepped back: now is the largest tick
         self.now_ms, self._ticked = now_ms, position_of(self._judging.generation, raw.offset)

@@ -145,6 +145,7 @@ _FACTS: list[tuple[str, str, Break]] = [
     ("999,000 bytes of fact", "trailing_bytes", _both(_NEWER, _value(_padded))),
     ("a fact of nobody's schema", "unknown_schema", _both(_NEWER, _value(lambda v: NOBODY_S_SCHEMA))),
     ("a tick that tells no time", "malformed_tick", _control(TICK_KEY, b'{"now_ms": "soon"}')),
+    ("a tick of 2100", "tick_ahead", _control(TICK_KEY, b'{"now_ms": 4102444800000}')),
     ("a null tick", "malformed_tick", _control(TICK_KEY, None)),
     (
         "an activation of nonsense",

@@ -12,6 +12,7 @@
     ├── RegistryUnavailableError    the registry cannot be reached; wait and try again
     ├── BrokerUnavailableError      no broker can be reached; wait and try again
     ├── DeliveryError               the broker did not accept a record
+    ├── ClockAheadError             this machine's clock is ahead of the broker's: what it says of time is not believed
     ├── AuditError                  bytes of the audit log or of a receipt are not what they must be
     │   ├── AuditFormatError        a key, note, checkpoint, tile or bundle is not in its one canonical form
     │   ├── AuditSignatureError     the key that was asked for did not sign this
@@ -97,6 +98,10 @@ class BrokerUnavailableError(XiezhiError):
 
 class DeliveryError(XiezhiError):
     """The broker did not accept a record within its delivery timeout."""
+
+
+class ClockAheadError(XiezhiError):
+    """This machine's clock is ahead of the broker's, so that its ticks are refused; set the time and start again."""
 
 
 class AccessRefusedError(XiezhiError):

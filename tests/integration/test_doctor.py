@@ -18,6 +18,8 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.catalogue import PAYMENT
+from streams.clock import Clock
+from streams.stage import producer_options
 from tests.load import load
 from tests.running_bus import ROOT, RunningBus, running_bus, wait_for
 from tests.scrape import Scraped, scrape
@@ -25,8 +27,10 @@ from xiezhi.audit.files import CHECKPOINT
 from xiezhi.doctor.checks import CHECKS
 from xiezhi.doctor.examine import Report, examine
 from xiezhi.doctor.finding import Check, Patient
+from xiezhi.errors import ClockAheadError
 from xiezhi.local.state import read_state
 from xiezhi.local.supervisor import Supervised
+from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.publish import Publisher
 from xiezhi.telemetry import catalogue
@@ -332,3 +336,28 @@ def test_a_dead_letter_is_counted_and_found_with_its_reason(watched: RunningBus)
         catalogue.DEAD_LETTERS.exposed, stage="router", topic=PAYMENT.topic, reason=str(dead["reason"])
     )
     assert counted == 1
+
+
+class AnHourAhead:
+    """The watermark of a machine with a wrong clock."""
+
+    def read(self) -> int:
+        return now_ms() + 3_600_000
+
+
+def test_a_clock_that_is_ahead_of_the_broker_ends_and_is_found_and_its_ticks_are_dead_letters(
+    watched: RunningBus,
+) -> None:
+    settings = watched.settings
+    with LogReader(settings.bootstrap_servers) as log:
+        producer = Producer(producer_options(settings))
+        clock = Clock(settings, log, AnHourAhead(), producer, now_ms)  # type: ignore[arg-type]
+        with pytest.raises(ClockAheadError, match=r"clock is 3[56][0-9][0-9] s ahead of the broker's"):
+            clock.step()
+    assert 3_500 < int(found(watched)["clock_ahead"]["seconds"]) <= 3_600
+
+    def reasons() -> set[str]:
+        findings = report(watched).findings
+        return {str(one.facts["reason"]) for one in findings if one.text == "dead_letters"}
+
+    wait_for(lambda: "tick_ahead" in reasons(), 30.0, "the judge refuses them")

@@ -37,6 +37,7 @@ REASONS = {
     "not_a_fact",
     "null_key",
     "oversized_text",
+    "tick_ahead",
     "time_ahead",
     "trailing_bytes",
     "truncated_frame",

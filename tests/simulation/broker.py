@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from streams.facts import TICK_KEY
+from streams.facts import TICK_AHEAD_MAX_MS, TICK_KEY
 from streams.pipeline import Outgoing
 from xiezhi.contracts.naming import ACTIVATION
 from xiezhi.log import RawRecord
@@ -74,8 +74,10 @@ class Broker:
         return [raw for partition in range(self.partitions) for raw in self.logs[topic, partition]]
 
     def latest_tick_ms(self, fact_topic: str) -> int:
-        """The largest tick on any partition; 0 before the first."""
+        """The largest tick on any partition of those that are not ahead of the broker; 0 before the first."""
         ticks = (
-            json.loads(raw.value or b"")["now_ms"] for raw in self.all(fact_topic) if raw.key == TICK_KEY
+            (json.loads(raw.value or b"")["now_ms"], raw.ingested_ms)
+            for raw in self.all(fact_topic)
+            if raw.key == TICK_KEY
         )
-        return max(ticks, default=0)
+        return max((now_ms for now_ms, at_ms in ticks if now_ms <= at_ms + TICK_AHEAD_MAX_MS), default=0)

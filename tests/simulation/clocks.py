@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+
 from streams.clock import LowWatermark
 from streams.facts import TICK_KEY
 from streams.pipeline import Outgoing
@@ -72,6 +74,19 @@ class ClockDiedError(Exception):
     """The clock was killed in the middle of a broadcast."""
 
 
+class Delivered:
+    """What the clock asks a delivered message."""
+
+    def __init__(self, raw: RawRecord) -> None:
+        self._raw = raw
+
+    def key(self) -> bytes | None:
+        return self._raw.key
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_LOG_APPEND_TIME, self._raw.ingested_ms
+
+
 class ClockProducer:
     """What the clock uses of a producer; one that dies delivers `lives` records at once, and others late or never."""
 
@@ -89,8 +104,7 @@ class ClockProducer:
         reached = len(sent) if self.lives is None else self.lives
         for outgoing, on_delivery in sent[:reached]:
             self._site.timeline.note("clock", "sends", (outgoing.topic, outgoing.partition, outgoing.key))
-            self._site.broker.append(outgoing)
-            on_delivery(None, None)
+            on_delivery(None, Delivered(self._site.broker.append(outgoing)))
         if self.lives is not None:
             self._leave_on_the_wire([outgoing for outgoing, _ in sent[reached:]])
             raise ClockDiedError

@@ -44,7 +44,7 @@ class FactLog:
         return [self.append(f.key, f.value, f.headers) for f in self._router.route(raw, routed_ms=ROUTED_MS)]
 
     def tick(self, now_ms: int) -> RawRecord:
-        return self.append(TICK_KEY, json.dumps({"now_ms": now_ms}).encode())
+        return self.append(TICK_KEY, json.dumps({"now_ms": now_ms}).encode(), ingested_ms=now_ms)
 
     def take_over(self) -> RawRecord:
         return self.append(TAKE_OVER_KEY, b"{}")
@@ -56,8 +56,14 @@ class FactLog:
     def activate_all(self) -> list[RawRecord]:
         return [self.activate(card(rule_id)) for rule_id in RULES]
 
-    def append(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes | None]] = ()) -> RawRecord:
-        raw = RawRecord(FACTS, 0, len(self.records), 0, key, value, headers)
+    def append(
+        self,
+        key: bytes,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        ingested_ms: int = 0,
+    ) -> RawRecord:
+        raw = RawRecord(FACTS, 0, len(self.records), ingested_ms, key, value, headers)
         self.records.append(raw)
         return raw
 

@@ -11,11 +11,14 @@ import pytest
 
 from benchmarks import restart, workload
 from benchmarks.bench import NAMES, chosen_of, keep, page
+from benchmarks.bus import PACK, SETTLED_MS
 from benchmarks.full_path import Passage
 from benchmarks.full_path import table as full_path_table
 from benchmarks.restart import DEATH_EVERY, Pass, Restart
 from benchmarks.scenario import Report
 from benchmarks.size import FULL_RECORDS, Size
+from streams.cards import load_pack
+from streams.facts import TICK_AHEAD_MAX_MS
 
 
 def test_all_scenarios_run_unless_some_are_asked_for() -> None:
@@ -66,6 +69,11 @@ def test_the_backlog_of_the_restart_is_about_persons_who_have_a_key_and_its_deat
     assert not persons & {one.fields.get("person") for one in others}
     for one in islice(backlog, 5):
         one.contract.model(record_id=one.record_id, **one.fields)
+
+
+def test_the_closing_tick_is_beyond_every_settle_time_and_no_judge_refuses_it() -> None:
+    longest_ms = 1000 * max(card.settle_seconds for card in load_pack(PACK))
+    assert longest_ms < SETTLED_MS < TICK_AHEAD_MAX_MS
 
 
 def test_a_slow_restart_is_said() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
 
 from streams import checks as stream_checks
+from streams.facts import TICK_KEY
 from xiezhi.contracts.naming import fact_topic
 from xiezhi.doctor.checks import CHECKS
 from xiezhi.doctor.examine import Report, examine
@@ -15,6 +17,7 @@ from xiezhi.doctor.finding import Check, Examined, Finding, Patient, Severity
 from xiezhi.doctor.page import page, to_object, verdict
 from xiezhi.errors import StoreError
 from xiezhi.lag import PartitionLag
+from xiezhi.log import RawRecord
 from xiezhi.settings import Settings
 
 PATIENT = Patient(Settings(), (), (), now_ms=1_795_500_000_000)
@@ -110,6 +113,50 @@ def test_no_text_of_a_finding_can_steer_the_terminal() -> None:
     evil = Finding(Severity.WARNING, "topics", "topic_differs", {"what": "\x1b[2Jcleared\u202e"})
     lines = [line for line, _ in page(examine(PATIENT, [finds(evil)]), PATIENT, "both")]
     assert not any("\x1b" in line or "\u202e" in line for line in lines)
+
+
+def ticked(*ticks: tuple[float, float]) -> list[RawRecord]:
+    """(when it was appended, the instant that it names), in seconds before the doctor looks."""
+    return [
+        RawRecord(
+            fact_topic(1),
+            0,
+            offset,
+            _ago_ms(at_s),
+            TICK_KEY,
+            json.dumps({"now_ms": _ago_ms(said_s)}).encode(),
+        )
+        for offset, (at_s, said_s) in enumerate(ticks)
+    ]
+
+
+def _ago_ms(seconds: float) -> int:
+    return PATIENT.now_ms - int(1000 * seconds)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "text"),
+    [
+        ([(70, 71), (10, 11)], None),
+        (
+            [(10, -3_600), (5, 1e9)],
+            "clock_ahead",
+        ),  # it ended, and its successor does not know yet what has passed
+        ([(500, -3_600), (10, 11)], None),  # that was long ago
+        ([(500, 501), (200, 201)], "clock_silent"),
+        ([(10, 900)], "watermark_old"),
+        ([(500, -3_600)], "no_tick"),
+        ([], "no_tick"),
+    ],
+)
+def test_a_clock_that_is_silent_ahead_or_waits_is_found(
+    ticks: list[tuple[float, float]], text: str | None
+) -> None:
+    well_known = ticked((10, 11))
+    found = stream_checks.clock_examined(
+        [well_known, ticked(*ticks)], PATIENT.now_ms, interval_s=60.0
+    ).findings
+    assert [one.text for one in found] == ([text] if text else [])
 
 
 def test_rules_without_records_are_named_and_so_is_a_bus_without_rules() -> None:

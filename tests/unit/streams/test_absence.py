@@ -92,7 +92,8 @@ class Bench:
         )
 
     def tick(self, now_ms: int) -> list[tuple[str, str]]:
-        return self.read([self._append(TICK_KEY, json.dumps({"now_ms": now_ms}).encode())])
+        value = json.dumps({"now_ms": now_ms}).encode()
+        return self.read([self._append(TICK_KEY, value, ingested_ms=now_ms)])
 
     def read(self, records: Sequence[RawRecord]) -> list[tuple[str, str]]:
         """(rule, state) of what one batch makes the judge say; committed like every batch."""
@@ -101,9 +102,13 @@ class Bench:
         return [(output.said.owner, output.state) for output in outputs]
 
     def _append(
-        self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes | None]] = ()
+        self,
+        key: bytes,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        ingested_ms: int = 0,
     ) -> RawRecord:
-        self.log.append(RawRecord(fact_topic(1), 0, len(self.log), 0, key, value, headers))
+        self.log.append(RawRecord(fact_topic(1), 0, len(self.log), ingested_ms, key, value, headers))
         return self.log[-1]
 
 

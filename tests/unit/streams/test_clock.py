@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from streams.clock import Clock
-from streams.facts import ACTIVATION_KEY, TAKE_OVER_KEY, TICK_KEY
+from streams.facts import ACTIVATION_KEY, TAKE_OVER_KEY, TICK_AHEAD_MAX_MS, TICK_KEY
 from xiezhi.contracts.naming import ACTIVATION
-from xiezhi.errors import BrokerUnavailableError
+from xiezhi.errors import BrokerUnavailableError, ClockAheadError
 from xiezhi.log import RawRecord
 from xiezhi.settings import Settings
 
@@ -39,12 +41,31 @@ class Log:
         return 2
 
 
-class Producer:
-    def __init__(self) -> None:
-        self.sent: list[tuple[bytes, bytes, int]] = []
+@dataclass(frozen=True)
+class Delivered:
+    name: bytes
+    appended_ms: int
 
-    def produce(self, topic: str, *, key: bytes, value: bytes, partition: int, **_: Any) -> None:
+    def key(self) -> bytes:
+        return self.name
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_LOG_APPEND_TIME, self.appended_ms
+
+
+class Producer:
+    """Delivers at once; the broker's clock is `behind_ms` behind what a tick says."""
+
+    def __init__(self, behind_ms: int = 0) -> None:
+        self.sent: list[tuple[bytes, bytes, int]] = []
+        self._behind_ms = behind_ms
+
+    def produce(
+        self, topic: str, *, key: bytes, value: bytes, partition: int, on_delivery: Any, **_: Any
+    ) -> None:
         self.sent.append((key, value, partition))
+        said_ms = json.loads(value)["now_ms"] if key == TICK_KEY else 0
+        on_delivery(None, Delivered(key, said_ms - self._behind_ms))
 
     def flush(self, timeout_s: float) -> int:
         return 0
@@ -106,9 +127,9 @@ class Instants:
         return self.passed_ms
 
 
-def second_clock(instants: Instants, speaking: list[bool]) -> tuple[Clock, Producer]:
+def second_clock(instants: Instants, speaking: list[bool], behind_ms: int = 0) -> tuple[Clock, Producer]:
     """The clock of the second generation; `speaking` says whether anybody works for the first."""
-    producer, settings = Producer(), Settings(tick_interval_s=3600.0, generation=2)
+    producer, settings = Producer(behind_ms), Settings(tick_interval_s=3600.0, generation=2)
     clock = Clock(
         settings,
         Log(99),  # type: ignore[arg-type]
@@ -159,6 +180,19 @@ def test_an_earlier_generation_that_comes_back_is_waited_for_again() -> None:
     instants.passed_ms = 30_001
     clock.step()
     assert take_overs(producer) == 2
+
+
+def test_a_clock_whose_ticks_are_refused_ends_and_does_not_let_a_generation_take_over() -> None:
+    instants = Instants()
+    barely, _ = second_clock(instants, [False], behind_ms=TICK_AHEAD_MAX_MS)
+    barely.step()
+    clock, producer = second_clock(instants, [False], behind_ms=TICK_AHEAD_MAX_MS + 1)
+    instants.passed_ms = 20_000
+    with pytest.raises(ClockAheadError, match="this machine's clock is 60 s ahead"):
+        clock.step()
+    with pytest.raises(ClockAheadError):
+        clock.step()
+    assert take_overs(producer) == 0
 
 
 def test_the_first_generation_waits_for_nobody() -> None:

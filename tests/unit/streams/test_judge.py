@@ -11,7 +11,7 @@ import pytest
 
 from streams.cores import JudgeCore
 from streams.evaluation import ActiveRule, Elsewhere
-from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_KEY
+from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TICK_AHEAD_MAX_MS, TICK_KEY
 from streams.judge import Judge, Output, position_of
 from streams.kernel import Finding, Input, Join, Parameters, Rule, View
 from tests.simulation.desk import GENERATION, ROUTED_MS, Desk, FactLog, said_by, states
@@ -225,6 +225,17 @@ def test_an_older_tick_does_not_turn_time_back(desk: Desk, log: FactLog) -> None
     desk.read([log.tick(START_MS)])
     assert desk.judge.now_ms == DEADLINE_MS
     assert only(desk.read(log.file(ORDER, "o1", order(None, 1, "x")))).state == "raised"
+
+
+def test_a_tick_ahead_of_its_own_append_is_refused_and_time_goes_on(desk: Desk, log: FactLog) -> None:
+    tick, earliest_ms = b'{"now_ms": %d}' % DEADLINE_MS, DEADLINE_MS - TICK_AHEAD_MAX_MS
+    facts = log.file(ORDER, "o1", order(None, 1, "x"))
+    wrong = log.append(TICK_KEY, tick, ingested_ms=earliest_ms - 1)
+    assert desk.read([*facts, wrong]) == []
+    assert [(raw, error.reason) for raw, error in desk.bad] == [(wrong, "tick_ahead")]
+    assert desk.judge.now_ms < DEADLINE_MS
+    barely = log.append(TICK_KEY, tick, ingested_ms=earliest_ms)
+    assert only(desk.restarted().read([barely])).state == "raised"
 
 
 def test_time_survives_a_restart(desk: Desk, log: FactLog) -> None:

@@ -140,6 +140,11 @@ def test_only_what_had_been_ingested_counts(log: Log, at: str, expected: list[st
     assert known(log, at) == expected
 
 
+def test_a_tick_that_the_judge_refuses_is_no_time_here_either(log: Log) -> None:
+    log.append(fact_topic(1), "2026-06-16", TICK_KEY, json.dumps({"now_ms": instant("2036-06-16")}).encode())
+    assert known_at(log.at("2026-06-20"), _CONTRACTS).now_ms == instant("2026-06-15")
+
+
 def test_the_answer_names_the_tick_and_the_rules(log: Log) -> None:
     answer = known_at(log.at("2026-04-01"), _CONTRACTS)
     assert (answer.now_ms, answer.rules, answer.failed) == (instant("2026-03-25"), ("A01",), {})
