@@ -23,6 +23,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.measuring import Measurement, measure_process
 from benchmarks.results import RAW, write_raw, write_section
 from benchmarks.sampling import Profile
+from benchmarks.tables import markdown, middle, rate
 from consumers.audit.topics import TOPICS
 from xiezhi.groups import AUDIT
 from xiezhi.lag import Lags
@@ -77,15 +78,16 @@ def page(measured: Sequence[Measurement], profile: Profile, about: Mapping[str, 
     """What is printed and kept in RESULTS.md."""
     yield f"{len(measured)} runs; " + ", ".join(f"{name} {value}" for name, value in about.items())
     yield ""
-    yield "| records | records/s until signed | lowest-highest | CPU µs a record | peak MB | target |"
-    yield "|---|---|---|---|---|---|"
-    rates = [one.per_s for one in measured]
-    verdict = "met" if median(rates) >= TARGET_PER_S else "**missed**"
-    yield (
-        f"| {median(one.records for one in measured):,.0f} | {median(rates):,.0f} | "
-        f"{min(rates):,.0f}-{max(rates):,.0f} | {median(one.cpu_us for one in measured):.1f} | "
-        f"{median(one.peak_rss_mb for one in measured):.0f} | ≥ {TARGET_PER_S:,}/s: {verdict} |"
+    verdict = "met" if median(one.per_s for one in measured) >= TARGET_PER_S else "**missed**"
+    row = (
+        middle(measured, "records", ",.0f"),
+        *rate(measured),
+        middle(measured, "cpu_us", ".1f"),
+        middle(measured, "peak_rss_mb", ".0f"),
+        f"≥ {TARGET_PER_S:,}/s: {verdict}",
     )
+    heads = ("records", "records/s until signed", "lowest-highest", "CPU µs a record", "peak MB", "target")
+    yield from markdown(heads, [row])
     yield ""
     yield "Every offset was then found to be a leaf exactly once (`xiezhi audit check`)."
     yield from ("", "```", *report.profile("audit service", profile), "```")

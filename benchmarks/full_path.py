@@ -18,6 +18,7 @@ from benchmarks.bus import SETTLED_MS, Bus
 from benchmarks.buses import Buses
 from benchmarks.scenario import Report
 from benchmarks.size import Size
+from benchmarks.tables import markdown, rate
 from consumers.alerts.database import url_of
 from consumers.alerts.statement import Filter
 from consumers.alerts.store import AlertStore
@@ -130,24 +131,22 @@ def _require_as_planted(bus: Bus, province: Province, codec: Codec) -> None:
 
 def table(passages: Sequence[Passage]) -> Iterator[str]:
     """Throughput, and where the CPU time of the machine went."""
-    rates = [one.per_s for one in passages]
-    verdict = "met" if median(rates) >= TARGET_PER_S else "**missed**"
-    yield "| records | records/s | lowest-highest | published/s meanwhile | target |"
-    yield "|---|---|---|---|---|"
+    verdict = "met" if median(one.per_s for one in passages) >= TARGET_PER_S else "**missed**"
     published = median(one.records / one.published_s for one in passages)
-    yield (
-        f"| {passages[0].records:,} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} | "
-        f"{published:,.0f} | ≥ {TARGET_PER_S:,}/s: {verdict} |"
-    )
+    told = f"≥ {TARGET_PER_S:,}/s: {verdict}"
+    row = (f"{passages[0].records:,}", *rate(passages), f"{published:,.0f}", told)
+    yield from markdown(("records", "records/s", "lowest-highest", "published/s meanwhile", "target"), [row])
     yield ""
-    yield "| process | CPU µs a record | peak MB |"
-    yield "|---|---|---|"
-    for name in passages[0].cpu_s:
-        cpu = median(1e6 * one.cpu_s[name] / one.records for one in passages)
-        peaks = [one.peak_rss_mb[name] for one in passages if name in one.peak_rss_mb]
-        yield f"| {name} | {cpu:.1f} | {f'{median(peaks):.0f}' if peaks else ''} |"
+    heads = ("process", "CPU µs a record", "peak MB")
+    yield from markdown(heads, (_process_row(name, passages) for name in passages[0].cpu_s))
     yield ""
     yield (
         "From the first publish call until everything was routed, judged, stored and under a signed checkpoint. All "
         "planted alerts, and no others, stood afterwards; the audit log was complete."
     )
+
+
+def _process_row(name: str, passages: Sequence[Passage]) -> Sequence[str]:
+    cpu = median(1e6 * one.cpu_s[name] / one.records for one in passages)
+    peaks = [one.peak_rss_mb[name] for one in passages if name in one.peak_rss_mb]
+    return (name, f"{cpu:.1f}", f"{median(peaks):.0f}" if peaks else "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from benchmarks.measuring import Measurement
 from benchmarks.sampling import Profile
+from benchmarks.tables import markdown, middle, rate
 
 #: What we hold ourselves to per process, records or facts a second.
 TARGET_PER_S = {"router": 60_000, "judge": 60_000}
@@ -20,16 +20,17 @@ Runs = Mapping[str, Sequence[Measurement]]
 
 def table(runs: Runs) -> Iterator[str]:
     """One line per process measured: medians over the runs; what does not count is told below it."""
-    yield "| alone | records | a second | lowest-highest | CPU µs each | others' CPU s | peak MB | start s |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for name, found in runs.items():
-        rates = [one.per_s for one in found]
-        yield (
-            f"| {name} | {_median(found, 'records'):,.0f} | {median(rates):,.0f} | "
-            f"{min(rates):,.0f}-{max(rates):,.0f} | {_median(found, 'cpu_us'):.1f} | "
-            f"{_median(found, 'others_cpu_s'):.1f} | {_median(found, 'peak_rss_mb'):.0f} | "
-            f"{_median(found, 'start_up_s'):.1f} |"
-        )
+    heads = (
+        "alone",
+        "records",
+        "a second",
+        "lowest-highest",
+        "CPU µs each",
+        "others' CPU s",
+        "peak MB",
+        "start s",
+    )
+    yield from markdown(heads, (_row(name, found) for name, found in runs.items()))
     yield ""
     yield (
         "Between the first and the last commit; the records of the first commit, and *start*, the time up to it, do "
@@ -37,11 +38,23 @@ def table(runs: Runs) -> Iterator[str]:
     )
 
 
+def _row(name: str, found: Sequence[Measurement]) -> Sequence[str]:
+    return (
+        name,
+        middle(found, "records", ",.0f"),
+        *rate(found),
+        middle(found, "cpu_us", ".1f"),
+        middle(found, "others_cpu_s", ".1f"),
+        middle(found, "peak_rss_mb", ".0f"),
+        middle(found, "start_up_s", ".1f"),
+    )
+
+
 def verdicts(runs: Runs) -> Iterator[str]:
     """Each process beside what we hold ourselves to."""
     for name, target in TARGET_PER_S.items():
-        rate = _median(runs[name], "per_s")
-        said = "met" if rate >= target else f"**missed**, {rate / target:.0%} of it"
+        reached = median(one.per_s for one in runs[name])
+        said = "met" if reached >= target else f"**missed**, {reached / target:.0%} of it"
         yield f"- {name} ≥ {target:,} a second: {said}"
 
 
@@ -61,8 +74,3 @@ def profile(name: str, found: Profile) -> Iterator[str]:
     yield "  lines, themselves:"
     for line, spent in found.lines[:LINES_SHOWN]:
         yield f"    {spent / whole:6.1%}  {line}"
-
-
-def _median(found: Sequence[Measurement], field: str) -> float:
-    values: list[Any] = [getattr(one, field) for one in found]
-    return float(median(values))

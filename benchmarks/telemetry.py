@@ -25,6 +25,7 @@ from benchmarks.bus import Bus
 from benchmarks.entry import enter
 from benchmarks.machine import machine, versions
 from benchmarks.results import write_raw, write_section
+from benchmarks.tables import markdown, middle, rate
 from benchmarks.workload import planted
 from streams.clock import passed_by
 from xiezhi.contracts.naming import ALERT
@@ -100,21 +101,20 @@ def report(
         f"{k} {v}" for k, v in about.items()
     )
     yield ""
-    yield "| telemetry | records/s | lowest-highest | CPU µs a record | throughput beside off | CPU beside off |"
-    yield "|---|---|---|---|---|---|"
-    for way, found in passages.items():
-        rates = [one.per_s for one in found]
-        pairs = list(zip(found, passages[OFF], strict=True))
-        beside, cpu = (
-            median(a.per_s / b.per_s for a, b in pairs),
-            median(a.cpu_us / b.cpu_us for a, b in pairs),
-        )
-        yield (
-            f"| {way} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} | "
-            f"{median(one.cpu_us for one in found):.1f} | {beside:.3f} | {cpu:.3f} |"
-        )
+    heads = (
+        *("telemetry", "records/s", "lowest-highest", "CPU µs a record"),
+        *("throughput beside off", "CPU beside off"),
+    )
+    yield from markdown(heads, (_row(way, found, passages[OFF]) for way, found in passages.items()))
     yield ""
     yield f"Target: at least {1 - COST_MAX:.2f} beside off."
+
+
+def _row(way: str, found: Sequence[Passage], off: Sequence[Passage]) -> Sequence[str]:
+    pairs = list(zip(found, off, strict=True))
+    throughput = median(one.per_s / other.per_s for one, other in pairs)
+    cpu = median(one.cpu_us / other.cpu_us for one, other in pairs)
+    return (way, *rate(found), middle(found, "cpu_us", ".1f"), f"{throughput:.3f}", f"{cpu:.3f}")
 
 
 def _measure(way: str, records: int) -> Passage:

@@ -21,6 +21,7 @@ from benchmarks.peers.outcome import Job
 from benchmarks.peers.records import Answer, answers, benefits, keyed, payments
 from benchmarks.scenario import Report, scratch
 from benchmarks.size import Size
+from benchmarks.tables import markdown, middle, rate
 from schemas import catalogue
 from xiezhi.codec import Codec
 from xiezhi.local.services import environment
@@ -110,20 +111,27 @@ def report(scenario: str, rounds: Rounds) -> Report:
 
 def table(rounds: Rounds) -> Iterator[str]:
     """One line per engine: medians over the rounds."""
-    yield "| one process | records | records/s | lowest-highest | uncommitted | CPU µs a record | peak MB | start s |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for name, found in rounds.items():
-        rates = [one.per_s for one in found]
-        yield (
-            f"| {name} | {found[0].records:,} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} | "
-            f"{median(one.records / one.processed_s for one in found):,.0f} | "
-            f"{median(one.cpu_us for one in found):.1f} | {median(one.peak_rss_mb for one in found):.0f} | "
-            f"{median(one.start_up_s for one in found):.1f} |"
-        )
+    heads = (
+        *("one process", "records", "records/s", "lowest-highest", "uncommitted"),
+        *("CPU µs a record", "peak MB", "start s"),
+    )
+    yield from markdown(heads, (_row(name, found) for name, found in rounds.items()))
     yield ""
     yield (
         "Records a second from the first record to the commit of the last one's state and offset; *uncommitted*: to "
         "its effect alone. *Start*, the time up to the first record, does not count."
+    )
+
+
+def _row(name: str, found: Sequence[Outcome]) -> Sequence[str]:
+    return (
+        name,
+        f"{found[0].records:,}",
+        *rate(found),
+        f"{median(one.records / one.processed_s for one in found):,.0f}",
+        middle(found, "cpu_us", ".1f"),
+        middle(found, "peak_rss_mb", ".0f"),
+        middle(found, "start_up_s", ".1f"),
     )
 
 
