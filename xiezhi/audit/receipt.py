@@ -78,7 +78,10 @@ def full_receipt(case: Case) -> bytes:
 
 def redacted_receipt(case: Case) -> bytes:
     """Without subject, key, ids, explanation, digests and salts; the rule and the places remain."""
-    evidence = [_hidden(each.leaf) if each.restricted else _leaf(each.leaf) for each in case.evidence]
+    once = {
+        (each.leaf.log, each.leaf.index): each for each in case.evidence
+    }  # however often the alert names it
+    evidence = [_hidden(each.leaf) if each.restricted else _leaf(each.leaf) for each in once.values()]
     activation = case.activation.record.topic
     schemas = {activation: case.schemas[activation]}
     return _encoded(_receipt("redacted", case, _leaf(case.alert.leaf), evidence, schemas))

@@ -103,17 +103,17 @@ def _full(receipt: Mapping[str, Any], heads: Heads) -> Verified:
 
 
 def _redacted(receipt: Mapping[str, Any], heads: Heads) -> Verified:
-    leaf = _leaf(_shaped(receipt["alert"], LEAF, "alert"), heads, ALERT)
-    shown = 0
-    for given in receipt["evidence"]:
+    leaf, evidence = _leaf(_shaped(receipt["alert"], LEAF, "alert"), heads, ALERT), receipt["evidence"]
+    for given in evidence:
         if isinstance(given, dict) and "leaf" in given:
             _leaf(_shaped(given, LEAF, "evidence"), heads)
-            shown += 1
         else:
             hidden = _shaped(given, {"hash": str, "index": int, "log": int, "proof": str}, "evidence")
             _check_included(hidden, heads, _hash(hidden["hash"]))
     facts = (*_facts_of_rule(_activation(receipt, heads, leaf)), *_facts_of_log(leaf, heads[0]))
-    return Verified("redacted", facts, len(receipt["evidence"]), shown)
+    places = {(one["log"], one["index"]) for one in (receipt["alert"], receipt["activation"], *evidence)}
+    _require(len(places) == len(evidence) + 2, "同一条目列出两次 / a leaf is listed, and counted, twice")
+    return Verified("redacted", facts, len(evidence), sum("leaf" in one for one in evidence))
 
 
 def _check_alert(alert: Mapping[str, Any], key: bytes, headers: Mapping[bytes, bytes | None]) -> None:
@@ -408,7 +408,7 @@ PROVEN = {
     ),
     "redacted": (
         "检查点签名时，该位置有一条预警 / an alert was in the log, at this place, when the checkpoint was signed",
-        "所列 {evidence} 条记录也在日志中 / so were the {evidence} records listed; {shown} of them show topic and time",
+        "所列 {evidence} 个条目也在日志中 / so were the {evidence} entries listed; {shown} show a record and its time",
         "所示规则在预警之前已激活 / the rule shown was activated before the alert",
     ),
 }

@@ -253,6 +253,36 @@ def test_a_full_receipt_redacted_by_hand_is_the_redacted_one(given: Given) -> No
     assert not any("suspicious" in fact for fact in by_hand.facts)
 
 
+def _hide(receipt: dict[str, Any], listed: dict[str, Any]) -> None:
+    """One more piece of evidence of which nobody sees what it is."""
+    leaf_hash = sha256(b"\0" + listed["leaf"].encode()).hexdigest()
+    place = {name: listed[name] for name in ("index", "log", "proof")}
+    receipt["evidence"].append({"hash": leaf_hash, **place})
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda r: r["evidence"].append(r["evidence"][0]),
+        lambda r: r["evidence"].append(next(one for one in r["evidence"] if "hash" in one)),
+        lambda r: _hide(r, next(one for one in r["evidence"] if "leaf" in one)),
+        lambda r: _hide(r, r["alert"]),
+        lambda r: _hide(r, r["activation"]),
+    ],
+    ids=["shown", "hidden", "shown and hidden", "the alert", "the activation"],
+)
+def test_a_redacted_receipt_counts_no_leaf_twice(given: Given, twice: Change) -> None:
+    with pytest.raises(NotProvenError, match="counted, twice"):
+        verify(changed(given.redacted, twice), given.key)
+
+
+def test_a_record_that_the_alert_names_twice_is_listed_once(given: Given) -> None:
+    case, key = given.bus.case(given.said)
+    again = replace(case, evidence=[*case.evidence, *case.evidence])
+    assert redacted_receipt(again) == given.redacted
+    assert verify(given.redacted, key).evidence == len(case.evidence)
+
+
 @pytest.mark.parametrize("seed", range(300))
 def test_no_edit_of_a_receipt_is_overlooked(given: Given, seed: int) -> None:
     for receipt in (given.full, given.redacted):
