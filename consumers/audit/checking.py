@@ -3,12 +3,13 @@
 Consistent: every file of every log is as signed, every checkpoint extends the one before, every log begins with the
 last checkpoint of the one that it continues, and checkpoints seen on the bus are theirs. Complete: every offset of
 every audited partition, from its first to the end as of now, is a leaf exactly once, and the record that Kafka holds
-there has the commitments of that leaf. Nothing is changed; the index is checked, not relied on.
+there has the commitments of that leaf, unless the access trail says that its salt was erased. Nothing is changed; the
+index is checked, not relied on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -70,9 +71,12 @@ def check(
     index: IndexContent,
     seen: Mapping[int, Sequence[SignedCheckpoint]],
     ends: Mapping[Place, int],
+    erased: Container[str],
     progress: Progress,
 ) -> Findings:
     """Check everything up to `ends`, the end offset of each partition; `seen` are checkpoints known from elsewhere.
+
+    `erased` holds the addresses (`topic/partition/offset`) of records whose salts were erased on purpose.
 
     Raises BrokerUnavailableError, DeliveryError, and AuditStorageError when a file cannot be read at all.
     """
@@ -89,7 +93,7 @@ def check(
             _check_link(number, logs, findings)
     if findings.problems:
         return findings  # what the entries say now is not what was signed
-    walk = _Walk(kafka, findings, progress, sum(sizes.values()))
+    walk = _Walk(kafka, findings, erased, progress, sum(sizes.values()))
     for number, reader in sorted(logs.items()):
         walk.log(number, reader, sizes[number])
     for place, end in ends.items():
@@ -163,8 +167,11 @@ def _check_link(number: int, logs: Mapping[int, AuditLogReader], findings: Findi
 class _Walk:
     """Goes through the entries of all logs in order, holding them against Kafka."""
 
-    def __init__(self, kafka: KafkaLog, findings: Findings, progress: Progress, total: int) -> None:
-        self._kafka, self._findings, self._progress, self._total = kafka, findings, progress, total
+    def __init__(
+        self, kafka: KafkaLog, findings: Findings, erased: Container[str], progress: Progress, total: int
+    ) -> None:
+        self._kafka, self._findings, self._erased = kafka, findings, erased
+        self._progress, self._total = progress, total
         self._done = 0
         self.next: dict[Place, int] = {}
         self.contents: list[Content] = []
@@ -259,6 +266,11 @@ class _Walk:
         salt = reader.salt(index)
         if salt is None:
             self._findings.erased += 1
+            if name not in self._erased:
+                self._findings.add(
+                    f"{name}: the salt of leaf {index} is gone, and no access record says that it was erased; without "
+                    "it nobody can tell whether the record is the one that was logged"
+                )
             if record.ingested_ms != leaf.ingested_ms:
                 self._findings.add(f"{name}: its time in Kafka is not the one in leaf {index}")
             return

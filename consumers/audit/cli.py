@@ -64,8 +64,10 @@ def init(origin: str, start_over: bool) -> None:
 )
 def check(timeout_s: float) -> None:
     """Is every record a leaf, exactly once, unchanged; is the log as it was signed? Exit code 1 when not."""
-    from consumers.audit import checking
+    from consumers.audit import checking, erasures
     from consumers.audit.topics import TOPICS
+    from xiezhi.codec import Codec
+    from xiezhi.registry import ConfluentRegistry
 
     settings = Settings()
     with _reading(settings) as (folder, index, log):
@@ -77,6 +79,7 @@ def check(timeout_s: float) -> None:
             index=index.content(),
             seen=_seen(settings, folder, log),
             ends=ends,
+            erased=erasures.stated(log, Codec(ConfluentRegistry(settings.registry_url))),
             progress=_Progress(),
         )
     _tell(findings)
@@ -146,9 +149,11 @@ def erase_salts(addresses: tuple[str, ...], purpose: str) -> None:
 
     The log keeps its leaves and proofs; what they commit to cannot be shown or guessed any more (privacy erasure).
     """
+    from consumers.audit.erasures import erasure
+
     settings = Settings()
     erased = tuple(map(_parsed_address, addresses))
-    act = Act("change", "record", tuple(map(str, erased)), "audit erase-salts")
+    act = erasure(tuple(map(str, erased)))
     with _reading(settings) as (folder, index, _):
         index.follow(folder.readers())
         record_access(settings, act, purpose=purpose)

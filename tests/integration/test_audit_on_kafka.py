@@ -103,6 +103,7 @@ class Site:
                     index=index.content(),
                     seen={},
                     ends=ends_of(log, TOPICS),
+                    erased=(),
                     progress=lambda *_: None,
                 )
         finally:

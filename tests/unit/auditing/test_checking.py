@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ import pytest
 
 from consumers.audit import checking
 from consumers.audit.checking import Findings
+from consumers.audit.erasures import erasure, stated
 from tests.audited import CLUSTER, TOPIC_ID, AuditedBus
+from xiezhi.access import Act, accesses
 from xiezhi.audit.checkpoint import Checkpoint, SignedCheckpoint
 from xiezhi.audit.epoch import Opening
 from xiezhi.audit.leaf import GapLeaf, RecordLeaf, parse, record_leaf
 from xiezhi.audit.log import AuditLog
 from xiezhi.audit.note import Signer
+from xiezhi.codec import Codec
+from xiezhi.contracts.bus import ACCESS
 from xiezhi.errors import AuditUnusableError
+from xiezhi.settings import Settings
 
 TOPIC = "finance.payment.v1"
 
@@ -34,7 +40,9 @@ def bus(tmp_path: Path) -> AuditedBus:
     return bus
 
 
-def check(bus: AuditedBus, seen: list[SignedCheckpoint] | None = None) -> Findings:
+def check(
+    bus: AuditedBus, seen: list[SignedCheckpoint] | None = None, erased: Container[str] = ()
+) -> Findings:
     topics = sorted({topic for topic, _ in bus.kafka.places})
     index = bus.index()
     try:
@@ -44,6 +52,7 @@ def check(bus: AuditedBus, seen: list[SignedCheckpoint] | None = None) -> Findin
             index=index.content(),
             seen={bus.folder.newest(): seen or []},
             ends=checking.ends_of(bus.kafka, topics),
+            erased=erased,
             progress=lambda *_: None,
         )
     finally:
@@ -224,11 +233,31 @@ def test_a_hole_that_kafka_has_too_is_no_problem_and_a_cut_is_one(tmp_path: Path
     assert any("dropped records 0 to 8" in each for each in check(bus).problems)
 
 
-def test_erased_salts_are_counted_and_no_problem(bus: AuditedBus) -> None:
+def test_salts_erased_on_purpose_are_counted_and_others_that_are_gone_are_a_problem(bus: AuditedBus) -> None:
     with bus.folder.open(1) as log:
         log.erase_salt(30)
-    findings = check(bus)
+    address = next(
+        f"{leaf.topic}/{leaf.partition}/{leaf.offset}"
+        for leaf in map(parse, bus.folder.reader(1).entries(30, 31))
+        if isinstance(leaf, RecordLeaf)
+    )
+    findings = check(bus, erased={address})
     assert (findings.problems, findings.erased) == ([], 1)
+    (problem,) = check(bus).problems
+    assert problem.startswith(f"{address}: the salt of leaf 30 is gone, and no access record says")
+
+
+def test_the_access_trail_says_which_salts_were_erased(bus: AuditedBus) -> None:
+    codec = Codec(bus.registry)
+    bus.registry.register(ACCESS.subject, json.dumps(ACCESS.schema))
+    acts = [erasure((f"{TOPIC}/0/3",)), erasure((f"{TOPIC}/0/4", f"{TOPIC}/1/5"))]
+    acts.append(Act("read", "record", (f"{TOPIC}/0/9",), "dead-letters show"))
+    assert stated(bus.kafka, codec) == frozenset(), "nobody did anything"
+    for act in acts:
+        for one in accesses(Settings(), act, purpose="", now_ms=1):
+            bus.kafka.put(ACCESS.topic, codec.encode(ACCESS.subject, one.model_dump()))
+    bus.kafka.put(ACCESS.topic, b"nonsense")
+    assert stated(bus.kafka, codec) == {f"{TOPIC}/0/3", f"{TOPIC}/0/4", f"{TOPIC}/1/5"}
 
 
 def test_an_index_that_is_behind_is_no_problem(bus: AuditedBus) -> None:
