@@ -100,14 +100,46 @@ def examine_rules(patient: Patient) -> Examined:
 
 
 def examine_rejudging(patient: Patient) -> Examined:
-    """Whether an activation is not yet judged on every key, or a new generation has not taken over."""
+    """Whether an activation is not yet judged on every key, or a new generation has not taken over or will not."""
     settings = patient.settings
+    if interrupted := interrupted_refile(patient):
+        return Examined("-", (interrupted,))
     topic = fact_topic(settings.generation)
     groups = {of_generation(group, settings.generation): [topic] for group in (JUDGE, REJUDGED)}
     behind = behind_the_judge(Lags(settings.bootstrap_servers, groups, timeout_s=patient.timeout_s).read())
     since = Ingestion(settings.bootstrap_servers, timeout_s=patient.timeout_s / 2).waiting_since(behind)
     waited_s = max(((patient.now_ms - ms) / 1000 for ms in since.values()), default=0.0)
     return rejudging_examined(behind, waited_s, settings.generation)
+
+
+def interrupted_refile(patient: Patient) -> Finding | None:
+    """Whether `xiezhi refile` ended after it had activated its pack and before the switch.
+
+    Then the judge of the live generation, whose code is not the activated one, has stopped, and nobody speaks.
+    """
+    settings, timeout_s = patient.settings, patient.timeout_s
+    following = settings.generation + 1
+    with LogReader(settings.bootstrap_servers, timeout_s) as log:
+        filed = [_ingested_ms(log, fact_topic(following), n, last=False) for n in _numbers(log, following)]
+        activated_ms = _ingested_ms(log, ACTIVATION, 0, last=True) if any(filed) else 0
+    if activated_ms <= min(filter(None, filed), default=activated_ms):
+        return None
+    judges = [of_generation(JUDGE, number) for number in (settings.generation, following)]
+    if any(Ingestion(settings.bootstrap_servers, timeout_s=timeout_s / 2).members(judges).values()):
+        return None
+    return _finding(Severity.CRITICAL, "rejudging", "refile_interrupted", generation=following)
+
+
+def _numbers(log: LogReader, generation: int) -> range:
+    return range(log.partitions(fact_topic(generation)))
+
+
+def _ingested_ms(log: LogReader, topic: str, partition: int, *, last: bool) -> int:
+    """When the first or last record of a partition was ingested; 0 when there is none."""
+    low, high = log.range(topic, partition)
+    start = max(low, high - 1) if last else low
+    found = log.read(topic, partition, start, min(start + 1, high))
+    return max((raw.ingested_ms for chunk in found for raw in chunk), default=0)
 
 
 def behind_the_judge(lags: Sequence[PartitionLag]) -> list[PartitionLag]:

@@ -22,6 +22,7 @@ from streams.activations import activation_hash
 from streams.cards import Card
 from streams.clock import passed_by
 from streams.evaluation import ActiveRule
+from streams.facts import TAKE_OVER_KEY
 from streams.joins import JOINS
 from streams.oracle import judge_log
 from streams.replay import Differing, Past, compare, said_at
@@ -169,9 +170,24 @@ def as_activated(cards: Sequence[Card]) -> dict[str, ActiveRule]:
     }
 
 
-def has_taken_over(settings: Settings) -> bool:
-    """Whether the judges of a generation have begun to speak, on every partition."""
-    return _judged_upto(_rejudged(settings), {})
+def is_taking_over(settings: Settings) -> bool:
+    """Whether a generation is live that has yet to take over, or to judge every key for the first time after that.
+
+    Not so where nobody is left who could: its judge may have stopped for good, as at an activation of other code.
+    """
+    judged = _rejudged(settings).read()
+    if not judged or any(not one.committed for one in judged):
+        return True
+    judge = of_generation(JUDGE, settings.generation)
+    with LogReader(settings.bootstrap_servers) as log:
+        is_under_way = any(_is_take_over(log, one) for one in judged)
+    return is_under_way and any(Ingestion(settings.bootstrap_servers).members([judge]).values())
+
+
+def _is_take_over(log: LogReader, judged: PartitionLag) -> bool:
+    """Whether the first record that is not judged on every key is the take-over."""
+    first = log.read(judged.topic, judged.partition, judged.committed, min(judged.committed + 1, judged.end))
+    return any(raw.key == TAKE_OVER_KEY for chunk in first for raw in chunk)
 
 
 def wait_until_finished(

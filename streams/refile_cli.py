@@ -21,8 +21,6 @@ from xiezhi.errors import XiezhiError
 from xiezhi.project import load_project
 from xiezhi.settings import GENERATION_FILE, Settings
 
-#: A live generation that has taken over and judged every key shows it within so long.
-ALIVE_S = 10.0
 #: Between two lines about how far it is.
 SAY_EVERY_S = 5.0
 #: Alerts listed one by one; of more the counts per rule say enough, and --json has all.
@@ -49,9 +47,7 @@ def command(dry_run: bool, pack: str | None, why: str, timeout_s: float, as_json
     happened. See docs/how-to/refile.md.
     """
     live = Settings()
-    if live.generation > 1 and not (
-        refile.has_taken_over(live) and refile.wait_until_finished(live, ALIVE_S)
-    ):
+    if live.generation > 1 and refile.is_taking_over(live):
         _say(f"generation {live.generation} has not finished taking over; waiting for it 等待接管")
         _wait(live, timeout_s)
         return

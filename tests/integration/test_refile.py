@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.settled import wait_until_settled
+from streams.checks import examine_rejudging
 from tests.answers import Standing, oracle, said, stored
 from tests.conftest import stack_settings
 from tests.load import Published, load
@@ -25,6 +26,7 @@ from tests.running_bus import ROOT, wait_for
 from xiezhi.cli.stack import _of_live_generation
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ALERT, DEAD_LETTER, fact_topic
+from xiezhi.doctor.finding import Patient, Severity
 from xiezhi.ingestion import Ingestion
 from xiezhi.local.services import environment
 from xiezhi.local.stack import LocalStack
@@ -33,6 +35,7 @@ from xiezhi.project import Project, load_project
 from xiezhi.publish import Publisher
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings, live_generation
+from xiezhi.wall_clock import now_ms
 
 PACK = "drill"
 SEED, MATTERS = 20261124, 240
@@ -332,3 +335,40 @@ def test_a_removed_rule_takes_its_alerts_back_and_says_why(site: Site) -> None:
     assert applied.returncode == 0, applied.stderr
     site.settle()
     assert said(site.settings).standing == oracle(site.settings) == before.standing
+
+
+def test_a_refile_killed_between_activation_and_switch_is_found_by_the_doctor_and_run_again(
+    site: Site, later: Project
+) -> None:
+    """Another generation than the first is live, of which nobody is left to show that it has taken over."""
+    ingestion = Ingestion(site.settings.bootstrap_servers)
+    site.install(later)
+    killed = site.refile()
+    wait_for(lambda: any(ingestion.ends([fact_topic(4)]).values()), 120.0, "generation 4 is being filled")
+    killed.kill()
+    killed.communicate(timeout=30)
+    assert interrupted(site) == set(), "the live generation still speaks"
+    activated = subprocess.run(
+        [sys.executable, "-m", "tests.refiled", "xiezhi", "rules", "apply", "--pack", PACK],
+        cwd=later.root,
+        env={**os.environ, **_without_generation(environment(site.settings))},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert "activated S01" in activated.stdout
+    wait_for(lambda: interrupted(site) == {"refile_interrupted"}, 60.0, "the doctor says that nobody speaks")
+
+    report = done(site.refile())
+    assert "has not finished taking over" not in report
+    assert live_generation(site.settings.data_dir) == site.settings.generation == 4
+    site.settle()
+    assert said(site.settings).standing == oracle_of_the_later_version(site)
+    assert interrupted(site) == set()
+
+
+def interrupted(site: Site) -> set[str]:
+    """Critical findings about who speaks."""
+    patient = Patient(site.settings, (), (), now_ms())
+    return {one.text for one in examine_rejudging(patient).findings if one.severity is Severity.CRITICAL}
