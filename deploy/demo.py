@@ -47,6 +47,7 @@ from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 HOME = Path(".xiezhi/demo")
 PACK = "drill"
@@ -84,7 +85,7 @@ def demo(seed: int, records: int, home: Path) -> None:
     """Run the demonstration; exit 0 only if everything planted was found and nothing else."""
     begun = time.monotonic()
     shutil.rmtree(home, ignore_errors=True)
-    province = generate(seed, records, until_ms=min(time.time_ns() // 1_000_000, end_of_calendar_ms()))
+    province = generate(seed, records, until_ms=min(now_ms(), end_of_calendar_ms()))
     home.mkdir(parents=True, exist_ok=True)
     write_labels(home / "labels.jsonl", province.labels)
     click.echo(

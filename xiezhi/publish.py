@@ -28,6 +28,7 @@ from xiezhi.errors import DeliveryError, RecordRefusedError
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 from xiezhi.telemetry.tracestate import with_sent_ms
+from xiezhi.wall_clock import now_ms
 
 #: How long the broker may be away before a record counts as not delivered. A broker restarts in seconds; a machine
 #: in a minute or two.
@@ -159,7 +160,7 @@ class Publisher:
                 f"{self.failed - self._reported:,} records were not delivered; no more are tried"
             )
         span = _start_span(envelope)
-        traceparent, tracestate = trace_context(span, time.time_ns() // 1_000_000)
+        traceparent, tracestate = trace_context(span, now_ms())
         headers = envelope._replace(traceparent=traceparent, tracestate=tracestate).to_headers()
         report = self._reporter(envelope, span)
         deadline = time.monotonic() + self._delivery_timeout_s

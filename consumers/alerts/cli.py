@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +22,7 @@ from xiezhi.cli.purpose import purpose_option
 from xiezhi.cli.terminal import to_json
 from xiezhi.errors import StoreError
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 if TYPE_CHECKING:
     from consumers.alerts.statement import Stored
@@ -164,7 +164,7 @@ def follow_alerts(
             click.echo(pages.notice(lang), err=True)
         what = Follow(Filter(**_given(filters)), cursor, from_start)
         reader = Reader(lambda page: note("export" if as_json else "read", _ids(page)), write)
-        follow(store, what, reader, stopping=stopping, clock=lambda: time.time_ns() // 1_000_000)
+        follow(store, what, reader, stopping=stopping, clock=now_ms)
 
 
 @click.command(short_help="One alert from publish call to acknowledgement. 链路")

@@ -19,6 +19,7 @@ from xiezhi.contracts.types import to_instant_ms
 from xiezhi.envelope import format_instant
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 _PROGRESS_EVERY_S = 5.0  # a long publication shows that it moves
 
@@ -72,7 +73,7 @@ def province(
 
 def _instant(until: str | None) -> int:
     if until is None:
-        return time.time_ns() // 1_000_000
+        return now_ms()
     try:
         return int(to_instant_ms(until))
     except ValueError as error:

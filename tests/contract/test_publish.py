@@ -27,6 +27,7 @@ from xiezhi.publish import FAILURES_MAX, MESSAGE_BYTES_MAX, Publisher
 from xiezhi.registry import InMemoryRegistry
 from xiezhi.settings import Settings
 from xiezhi.telemetry.tracestate import sent_ms
+from xiezhi.wall_clock import now_ms
 
 SOURCE, PLACE, OCCURRED = "urn:xiezhi:test", "110000000000", 1_772_355_600_123
 PARTITIONS = 4  # of every topic of the mock cluster
@@ -321,10 +322,10 @@ def test_without_an_sdk_every_record_starts_a_trace_of_its_own(
 def test_a_record_says_when_it_was_sent(
     settings: Settings, contract: Contract, codec: Codec, arrived: Callable[[int], list[Message]]
 ) -> None:
-    before_ms = time.time_ns() // 1_000_000
+    before_ms = now_ms()
     with Publisher(settings, source=SOURCE, codec=codec) as publisher:
         publisher.publish(contract, payment("a"), occurred_ms=OCCURRED, jurisdiction=PLACE)
-    after_ms = time.time_ns() // 1_000_000
+    after_ms = now_ms()
     [message] = arrived(1)
     assert before_ms <= sent_ms(Envelope.from_headers(message.headers()).tracestate) <= after_ms
 

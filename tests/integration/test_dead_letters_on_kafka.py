@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import time
 import uuid
 
 import pytest
@@ -22,6 +21,7 @@ from xiezhi.log import LogReader, RawRecord
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
 from xiezhi.topics import PlannedTopic, Topics, topic_plan
+from xiezhi.wall_clock import now_ms
 
 
 class Bench:
@@ -43,7 +43,7 @@ class Bench:
             Codec(registry),
             stage="router",
             limit_per_minute=1_000,
-            clock=lambda: time.time_ns() // 1_000_000,
+            clock=now_ms,
         )
 
     def publish(self, value: bytes, *, key: bytes | None = b"k", partition: int = 1) -> None:

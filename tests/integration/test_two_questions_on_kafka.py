@@ -18,6 +18,7 @@ from tests.running_bus import RunningBus, running_bus
 from xiezhi.contracts.base import Contract
 from xiezhi.envelope import format_instant
 from xiezhi.publish import Publisher
+from xiezhi.wall_clock import now_ms
 
 JURISDICTION = "990100000000"
 DAY_MS = 86_400_000
@@ -37,7 +38,7 @@ class Life:
     def happened(self, name: str) -> None:
         """Note an instant that lies after everything up to now and before everything that follows."""
         time.sleep(APART_S)
-        self.instants[name] = format_instant(time.time_ns() // 1_000_000)
+        self.instants[name] = format_instant(now_ms())
         time.sleep(APART_S)
 
     def said(self, name: str, *options: str) -> set[str]:

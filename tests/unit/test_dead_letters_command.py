@@ -65,7 +65,7 @@ def test_json_holds_the_bytes_as_base64() -> None:
     ("text", "age_ms"), [("90s", 90_000), ("2h", 7_200_000), ("7d", 604_800_000), ("15m", 900_000)]
 )
 def test_since_takes_an_age(text: str, age_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xiezhi.cli.dead_letters._now_ms", lambda: 10**12)
+    monkeypatch.setattr("xiezhi.cli.dead_letters.now_ms", lambda: 10**12)
     assert Since().convert(text, None, None) == 10**12 - age_ms
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,6 +37,7 @@ from xiezhi.errors import BadRecordError
 from xiezhi.log import LogReader
 from xiezhi.registry import ConfluentRegistry
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -52,7 +52,7 @@ class Since(click.ParamType):
         if isinstance(value, int):
             return value
         if ago := _AGO.fullmatch(value):
-            return _now_ms() - int(ago[1]) * _UNIT_MS[ago[2]]
+            return now_ms() - int(ago[1]) * _UNIT_MS[ago[2]]
         try:
             return int(to_instant_ms(value))
         except ValueError:
@@ -193,7 +193,7 @@ def _send(settings: Settings, records: Sequence[DeadRecord]) -> int:
         logger=logging.getLogger("librdkafka"),
     )
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    letters = DeadLetters(producer, codec, stage=REPLAY_STAGE, limit_per_minute=sys.maxsize, clock=_now_ms)
+    letters = DeadLetters(producer, codec, stage=REPLAY_STAGE, limit_per_minute=sys.maxsize, clock=now_ms)
     outcome: Counter[bool] = Counter()
 
     def report(result: Replayed) -> None:
@@ -233,10 +233,6 @@ def _chosen(record_ids: Sequence[str], records: Sequence[DeadRecord]) -> list[De
             f"no dead letter has the ID {', '.join(unknown)}; `xiezhi dead-letters list` shows all"
         )
     return list({by_address[each].origin: by_address[each] for each in record_ids}.values())
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 COMMANDS: tuple[click.Command, ...] = (group,)

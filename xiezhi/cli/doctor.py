@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from xiezhi.cli.terminal import to_json
@@ -13,6 +11,7 @@ from xiezhi.doctor.examine import examine
 from xiezhi.doctor.finding import LANGS, Lang, Patient
 from xiezhi.project import find_project
 from xiezhi.settings import Settings
+from xiezhi.wall_clock import now_ms
 
 
 @click.command()
@@ -30,7 +29,7 @@ def doctor(context: click.Context, lang: Lang, as_json: bool) -> None:
         settings=Settings(),
         contracts=project.contracts() if project else (),
         services=tuple(service.name for service in project.services) if project else (),
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=now_ms(),
     )
     report = examine(patient, (*CHECKS, *(project.checks() if project else ())))
     if as_json:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
 from xiezhi.contracts.types import to_instant_ms
+from xiezhi.wall_clock import now_ms
 
 #: As the help of an option shows it.
 METAVAR = "INSTANT"
@@ -30,6 +30,6 @@ class PastInstant(click.ParamType):
                 param,
                 ctx,
             )
-        if instant_ms > time.time_ns() // 1_000_000:
+        if instant_ms > now_ms():
             self.fail(f"{value} lies ahead; nobody knows yet what will have arrived by then", param, ctx)
         return instant_ms

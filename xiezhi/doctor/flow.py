@@ -12,6 +12,7 @@ from xiezhi.doctor.processes import expected_groups
 from xiezhi.groups import inputs_of_groups
 from xiezhi.ingestion import Ingestion
 from xiezhi.lag import Lags, PartitionLag
+from xiezhi.wall_clock import now_ms
 
 LAG, DEPARTMENTS = "lag", "departments"
 #: Between two looks: groups commit about twice a second.
@@ -41,7 +42,7 @@ def examine_lag(patient: Patient) -> Examined:
     if any(one.records for one in before):
         time.sleep(LOOK_AGAIN_S)
     after = lags.read()
-    groups = group_lags(before, after, ingestion.waiting_since(after), time.time_ns() // 1_000_000)
+    groups = group_lags(before, after, ingestion.waiting_since(after), now_ms())
     summary = ", ".join(f"{one.group} {one.records} ({one.seconds:.0f} s)" for one in groups)
     return Examined(summary, tuple(_lag_findings(groups)))
 
