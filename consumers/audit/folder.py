@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xiezhi.audit.checkpoint import SignedCheckpoint
-from xiezhi.audit.epoch import Closing, Opening
+from xiezhi.audit.epoch import Opening
 from xiezhi.audit.files import CHECKPOINT
-from xiezhi.audit.leaf import SALT_BYTES
 from xiezhi.audit.log import AuditLog
 from xiezhi.audit.note import Signer, Verifier
 from xiezhi.audit.reader import AuditLogReader
+from xiezhi.audit.rotation import continue_log, rotate
 from xiezhi.errors import AuditStorageError, AuditUnusableError, ConfigurationError
 from xiezhi.settings import Settings
 
@@ -96,19 +96,15 @@ class AuditFolder:
         `last` is its last checkpoint as known from elsewhere, when that is beyond what is in the folder.
         """
         number = self.to_continue()
-        previous = self.verifier(number)
-        signer = self._key(number + 1, f"{previous.name.rpartition('/')[0]}/{number + 1}")
-        if not lost_key:
-            last = self._close(number, signer.verifier, last)
-        latest = self.reader(number).latest()
-        last = last if last is not None and last.size > latest.size else latest
-        if (self.log(number + 1) / CHECKPOINT).exists():
-            log = AuditLog.open(self.log(number + 1), signer)
+        reader, folder = self.reader(number), self.log(number + 1)
+        signer = self._key(number + 1, f"{reader.verifier.name.rpartition('/')[0]}/{number + 1}")
+        if lost_key:
+            latest = reader.latest()
+            known = last if last is not None and last.size > latest.size else latest
+            continue_log(Opening(reader.verifier, known), folder, signer).close()
         else:
-            log = AuditLog.create(self.log(number + 1), signer.name, signer)
-        with log:
-            log.append([Opening(previous, last).to_bytes()], [_salt()])
-            log.publish()
+            with self.open(number, at_least=last) as old:
+                rotate(old, reader, folder, signer).close()
         return signer.verifier
 
     def to_continue(self) -> int:
@@ -119,19 +115,6 @@ class AuditFolder:
     def is_unfinished(self, number: int) -> bool:
         """Whether a log was to continue another one and does not say so yet: `rekey` was interrupted."""
         return number > 1 and self.reader(number).latest().size == 0
-
-    def _close(self, number: int, following: Verifier, at_least: SignedCheckpoint | None) -> SignedCheckpoint:
-        with self.open(number, at_least=at_least) as log:
-            if not log.is_closed:
-                log.append([Closing(following).to_bytes()], [_salt()])
-            final = log.publish()
-        named = Closing.parse(next(self.reader(number).entries(final.size - 1, final.size))).next
-        if named != following:
-            raise AuditUnusableError(
-                f"{final.origin} was closed in favour of the key {named}; bring back that key as "
-                f"{self.private_key(number + 1)}, or continue with --lost-key"
-            )
-        return final
 
     def _key(self, number: int, name: str) -> Signer:
         """The key of log `number`, made if it is not there; its public half beside the log."""
@@ -153,7 +136,3 @@ def _write_public(path: Path, verifier: Verifier) -> None:
         path.write_text(f"{verifier}\n", "utf-8")
     except OSError as error:
         raise AuditStorageError(f"cannot write the public key {path}: {error}") from error
-
-
-def _salt() -> bytes:
-    return secrets.token_bytes(SALT_BYTES)

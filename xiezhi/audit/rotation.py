@@ -31,7 +31,10 @@ def rotate(
     final = old.publish()
     closing = Closing.parse(next(old_reader.entries(final.size - 1, final.size)))
     if closing.next != signer.verifier:
-        raise AuditUnusableError(f"{old.origin} was closed in favour of the key {closing.next}; use that one")
+        raise AuditUnusableError(
+            f"{old.origin} was closed in favour of the key {closing.next}; bring back that private key, or continue "
+            "the log as one whose key is lost (`xiezhi audit rekey --lost-key`)"
+        )
     return continue_log(Opening(old_reader.verifier, final), folder, signer, disk=disk)
 
 
