@@ -26,7 +26,6 @@ from deploy.settled import groups
 from schemas.catalogue import CONTRACTS
 from streams.clock import Clock, LowWatermark, passed_by
 from streams.facts import TICK_KEY
-from streams.stage import producer_options
 from xiezhi.admin_client import Admin
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ALERT, DEAD_LETTER, fact_topic
@@ -39,6 +38,7 @@ from xiezhi.local.stack import LocalStack
 from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.registry import ConfluentRegistry
+from xiezhi.service import producer_options
 from xiezhi.wall_clock import now_ms
 
 PACK = "drill"
@@ -166,7 +166,7 @@ class Bus:
             )
 
     def _producer(self) -> Any:
-        return Producer(producer_options(self.settings))
+        return Producer(producer_options(self.settings, name="benchmark"))
 
     def create_topic(self, name: str) -> None:
         """A topic outside the plan: records keep the times they are given, and are kept whatever those are."""

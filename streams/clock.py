@@ -25,14 +25,13 @@ from confluent_kafka import Producer
 
 from schemas.catalogue import CONTRACTS
 from streams.facts import ACTIVATION_KEY, SEQUENCE_HEADER, TAKE_OVER_KEY, TICK_AHEAD_MAX_MS, TICK_KEY
-from streams.stage import producer_options
 from xiezhi.contracts.naming import ACTIVATION, RELATION, fact_topic
 from xiezhi.errors import BrokerUnavailableError, ClockAheadError, DeliveryError
 from xiezhi.groups import JUDGE, ROUTER, inputs_of_groups, of_generation
 from xiezhi.ingestion import Ingestion
 from xiezhi.lag import Lags
 from xiezhi.log import LogReader, RawRecord
-from xiezhi.service import stop_signals
+from xiezhi.service import producer_options, stop_signals
 from xiezhi.settings import Settings
 from xiezhi.telemetry import catalogue
 from xiezhi.telemetry.meters import Meters
@@ -220,7 +219,7 @@ def run(settings: Settings, meters: Meters) -> None:
         def earlier_speak() -> bool:
             return any(ingestion.members(earlier).values())
 
-        producer = Producer(producer_options(settings))
+        producer = Producer(producer_options(settings, name="clock"))
         clock = Clock(settings, log, watermark, producer, now_ms, meters, earlier_speak)
         meters.read(catalogue.WATERMARK, lambda: [(clock.said_ms / 1000, ())] if clock.said_ms else [])
         logger.info("ticking every %s s", settings.tick_interval_s)

@@ -22,9 +22,10 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from streams.batch_spans import BatchSpans
 from streams.measuring import StageMeasure
 from streams.pipeline import Batch, Outgoing, Pipeline
+from xiezhi.alert_log import say_when_away
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
-from xiezhi.dead_letters import MESSAGE_BYTES_MAX, DeadLetters
+from xiezhi.dead_letters import DeadLetters
 from xiezhi.errors import (
     BadRecordError,
     ConfigurationError,
@@ -35,6 +36,7 @@ from xiezhi.errors import (
 )
 from xiezhi.groups import BUS_OWNER, of_generation, owner_of
 from xiezhi.log import LogReader, RawRecord
+from xiezhi.service import producer_options
 from xiezhi.settings import Settings
 from xiezhi.store import KeyedStore, RocksBackend
 from xiezhi.telemetry import catalogue
@@ -124,7 +126,7 @@ class Stage:
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
         self.on_open: OnOpen | None = None
-        self._producer = Producer(producer_options(settings), logger=logging.getLogger("librdkafka"))
+        self._producer = Producer({**producer_options(settings, name=name), "error_cb": say_when_away})
         self.pipeline = Pipeline(self._producer, lambda waited_s: self.measure.waited("queue", waited_s))
         meters.read(catalogue.IN_FLIGHT, lambda: [(self.pipeline.batches, (name,))])
         meters.read(catalogue.PARTITIONS, lambda: [(len(self._partitions), (name,))])
@@ -424,18 +426,3 @@ def _other_partitions(topic: str, before: int, now: int) -> ConfigurationError:
         f"topic {topic} had {before} partitions and has {now} now, which sends a key elsewhere than before, though a "
         f"count is fixed for life; {republish}file everything anew with `xiezhi refile` (docs/how-to/operate.md)"
     )
-
-
-def producer_options(settings: Settings) -> dict[str, str | int | bool]:
-    """Idempotent, acks=all, same partitioner as every client: what every stage sends with."""
-    return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "enable.idempotence": True,
-        "acks": "all",
-        "partitioner": "murmur2_random",
-        "compression.type": "lz4",
-        "linger.ms": 10,
-        "message.max.bytes": MESSAGE_BYTES_MAX,
-        "queue.buffering.max.messages": 200_000,
-        "delivery.timeout.ms": 120_000,
-    }

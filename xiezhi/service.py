@@ -87,12 +87,17 @@ def consumer_options(settings: Settings, *, name: str, group: str) -> dict[str, 
 
 
 def producer_options(settings: Settings, *, name: str) -> dict[str, Any]:
-    """Idempotent, same partitioner as every client, room for whole dead letters."""
+    """Idempotent, acks=all, same partitioner as every client, room for whole dead letters and for a batch's outputs."""
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": name,
         **QUIETLY,
         "enable.idempotence": True,
+        "acks": "all",
         "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 10,
         "message.max.bytes": MESSAGE_BYTES_MAX,
+        "queue.buffering.max.messages": 200_000,
+        "delivery.timeout.ms": 120_000,
     }

@@ -19,7 +19,6 @@ from confluent_kafka import Producer
 
 from schemas.catalogue import PAYMENT
 from streams.clock import Clock
-from streams.stage import producer_options
 from tests.load import load
 from tests.running_bus import ROOT, RunningBus, running_bus, wait_for
 from tests.scrape import Scraped, scrape
@@ -33,6 +32,7 @@ from xiezhi.local.supervisor import Supervised
 from xiezhi.log import LogReader
 from xiezhi.project import load_project
 from xiezhi.publish import Publisher
+from xiezhi.service import producer_options
 from xiezhi.telemetry import catalogue
 from xiezhi.wall_clock import now_ms
 
@@ -350,7 +350,7 @@ def test_a_clock_that_is_ahead_of_the_broker_ends_and_is_found_and_its_ticks_are
 ) -> None:
     settings = watched.settings
     with LogReader(settings.bootstrap_servers) as log:
-        producer = Producer(producer_options(settings))
+        producer = Producer(producer_options(settings, name="clock"))
         clock = Clock(settings, log, AnHourAhead(), producer, now_ms)  # type: ignore[arg-type]
         with pytest.raises(ClockAheadError, match=r"clock is 3[56][0-9][0-9] s ahead of the broker's"):
             clock.step()
