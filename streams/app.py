@@ -238,7 +238,8 @@ def _app(name: str, settings: Settings) -> Any:
         stream_buffer_maxsize=2,  # 4096 would queue small batches instead of letting them grow with the backlog
         broker_commit_interval=0.5,
         broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=min(2.0, settings.session_timeout_s / 3),
+        # By a heartbeat workers learn that the group shares partitions anew; the first to know waits for the last.
+        broker_heartbeat_interval=min(0.5, settings.session_timeout_s / 3),
         broker_request_timeout=max(30.0, settings.session_timeout_s * 2),
     )
 

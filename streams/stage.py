@@ -51,6 +51,8 @@ RETRY_S = 1.0
 TIMEOUT_S = 10.0
 #: A broker that restarts loads its groups first; past this the worker starts over.
 LOOK_TIMEOUT_S = 90.0
+#: For so long after a question the client that asked is used again.
+LOOKING_S = 5.0
 
 
 @dataclass(slots=True)
@@ -122,6 +124,8 @@ class Stage:
         self.partitions_of: dict[str, int] = {}  # how many a topic has, of every topic that was opened here
         self._partitions: dict[tuple[str, int], Assigned] = {}
         self._rebalances = 0
+        self._looker: Consumer | None = None  # used by one thread at a time: partitions are opened one by one
+        self._looked_at = -LOOKING_S
         self._schemas: set[bytes] = set()
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
@@ -360,27 +364,45 @@ class Stage:
                 await use(assigned, chunk)
 
     def _look(self, topic: str, partition: int) -> _Log:
-        """Blocks; waits while a broker that restarted finds its groups."""
-        consumer = Consumer({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": self.group})
-        place = TopicPartition(topic, partition)
+        """Blocks; waits while a broker that restarted finds its groups.
+
+        Many partitions are opened one after another, so the client stays for a while: to connect and to find the
+        group's coordinator takes ten times as long as to ask. Not for good, since one that lived through a restart of
+        its broker may wait for answers to lost questions.
+        """
         deadline = monotonic() + LOOK_TIMEOUT_S
-        try:
-            while True:
-                try:
-                    (found,) = consumer.committed([place], timeout=TIMEOUT_S)
-                    _, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
-                    cluster = consumer.list_topics(topic, timeout=TIMEOUT_S)
-                    if (error := cluster.topics[topic].error) is not None:
-                        raise KafkaException(error)
-                    partitions = len(cluster.topics[topic].partitions)
-                    return _Log(str(cluster.cluster_id), max(0, int(found.offset)), int(end), partitions)
-                except KafkaException:
-                    if monotonic() > deadline:
-                        raise
-                    sleep(RETRY_S)
-                    self.measure.waited("broker", RETRY_S)
-        finally:
-            consumer.close()
+        if monotonic() > self._looked_at + LOOKING_S:
+            self._stop_looking()
+        while True:
+            try:
+                log = self._ask(topic, partition)
+            except KafkaException:
+                self._stop_looking()
+                if monotonic() > deadline:
+                    raise
+                sleep(RETRY_S)
+                self.measure.waited("broker", RETRY_S)
+            else:
+                self._looked_at = monotonic()
+                return log
+
+    def _ask(self, topic: str, partition: int) -> _Log:
+        if self._looker is None:
+            servers = self.settings.bootstrap_servers
+            self._looker = Consumer({"bootstrap.servers": servers, "group.id": self.group})
+        place = TopicPartition(topic, partition)
+        (found,) = self._looker.committed([place], timeout=TIMEOUT_S)
+        _, end = self._looker.get_watermark_offsets(place, timeout=TIMEOUT_S)
+        cluster = self._looker.list_topics(topic, timeout=TIMEOUT_S)
+        if (error := cluster.topics[topic].error) is not None:
+            raise KafkaException(error)
+        partitions = len(cluster.topics[topic].partitions)
+        return _Log(str(cluster.cluster_id), max(0, int(found.offset)), int(end), partitions)
+
+    def _stop_looking(self) -> None:
+        if self._looker is not None:
+            self._looker.close()
+            self._looker = None
 
     # -- registry ------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,9 @@ Checked against faust-streaming 0.15.3, whose internals it overrides; pin it, an
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -19,7 +21,10 @@ from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
 from xiezhi import record_batches
+from xiezhi.assignment import StoresAssignor
 from xiezhi.log import RawRecord
+
+logger = logging.getLogger(__name__)
 
 #: Least time between two fetches while batches are small: thousands of tiny fetches a second cost more than the work.
 PACE_S = 0.015
@@ -29,6 +34,9 @@ LARGE_FETCH_RECORDS = 1_000
 #: How long the broker may hold a fetch when there is nothing. aiokafka asks a broker one question at a time, and leaves
 #: out partitions whose last answer is not consumed yet: with Faust's 1,500 ms these may wait that long for quiet ones.
 HOLD_MS = 100
+#: Batches under way are finished and committed before partitions are given back, within this. Without a bound a worker
+#: that restores a store keeps its whole group from going on for up to a minute (the rebalance time-out).
+HAND_OVER_S = 2.0
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is untyped here
@@ -42,6 +50,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         # Faust offers it with transactions of its own only. Departments may use them: what they aborted was never said.
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = HOLD_MS
+        # Stores are beside Faust's own folder. One way to share alone: aiokafka joins once for each that it is given.
+        consumer._partition_assignment_strategy = (StoresAssignor(Path(self.app.conf.datadir).parent),)
         return consumer
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Mapping[Any, list[Any]]:
@@ -54,16 +64,37 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped here
-    """Commits what a folded batch means: all of its offsets at once.
+    """Commits what a folded batch means, all of its offsets at once, also before partitions are given back.
 
     Faust takes the offsets inside a folded batch for gaps, counts the last one twice, and from then on advances its
     commit by one batch only. Agents acknowledge in order (their pipeline does), so the commit is simply the newest
     acknowledged offset plus one.
     """
 
+    _hand_over_by = 0.0  # when `wait_empty` ends
+
     def _new_consumer_thread(self) -> ConsumerThread:
         record_batches.install()
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        # Faust forgets what was acknowledged since the last commit: the next owner would do it again.
+        await self.commit()
+        await super().on_partitions_revoked(revoked)
+
+    async def wait_empty(self) -> None:
+        self._hand_over_by = monotonic() + HAND_OVER_S
+        try:
+            await super().wait_empty()
+        except TimeoutError:
+            logger.info("partitions are given back with batches under way; their next owner does these again")
+            await self.commit_and_end_transactions()
+
+    async def _wait_for_ack(self, timeout: float) -> None:
+        # Faust's own wait cannot be cancelled: it takes that for an acknowledgement.
+        if monotonic() > self._hand_over_by:
+            raise TimeoutError
+        await super()._wait_for_ack(timeout)
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         return None

@@ -168,7 +168,7 @@ class LogReader:
         position = start
         try:
             while position < end:
-                found, position = self._chunk(f"{topic}/{partition}", position)
+                found, position = self._chunk(f"{topic}/{partition}", position, end - position)
                 chunk = [record for record in found if record.offset < end]
                 if chunk:
                     yield chunk
@@ -179,13 +179,16 @@ class LogReader:
         finally:
             self._consumer.unassign()
 
-    def _chunk(self, place: str, position: int) -> tuple[list[RawRecord], int]:
-        """(records, the offset up to which there are no others); no records at the end of what can be read."""
+    def _chunk(self, place: str, position: int, wanted: int) -> tuple[list[RawRecord], int]:
+        """(records, the offset up to which there are no others); no records at the end of what can be read.
+
+        At most `wanted`: the client waits for as many as it is asked for.
+        """
         first = self._consumer.poll(self._timeout_s)
         if first is None:
             raise DeliveryError(f"{place}: no records from offset {position} for {self._timeout_s} s")
         records = []
-        for message in [first, *self._consumer.consume(CHUNK_RECORDS - 1, 0.05)]:
+        for message in [first, *self._consumer.consume(min(CHUNK_RECORDS, wanted) - 1, 0.05)]:
             error = message.error()
             if error is None:
                 records.append(RawRecord.from_message(message))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from xiezhi import log
 from xiezhi.cli.main import cli
@@ -60,3 +60,62 @@ def test_a_command_without_a_broker_shows_none_of_the_clients_own_lines(
     result = CliRunner().invoke(cli, ["rules", "list"])
     assert isinstance(result.exception, BrokerUnavailableError)
     assert [one for one in caplog.records if one.name == "librdkafka"] == []
+
+
+class Asked:
+    """A client that holds ten records and notes how many it is asked for at once."""
+
+    def __init__(self) -> None:
+        self.position, self.asked = 0, list[int]()
+
+    def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
+        return 0, 10
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.position = places[0].offset
+
+    def unassign(self) -> None: ...
+    def close(self) -> None: ...
+
+    def poll(self, _: float) -> object:
+        self.position += 1
+        return Held(self.position - 1)
+
+    def consume(self, count: int, _: float) -> list[object]:
+        self.asked.append(count)
+        return [self.poll(0) for _ in range(count)]
+
+
+class Held:
+    """A message of that client."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = lambda: offset
+
+    def error(self) -> None: ...
+    def topic(self) -> str:
+        return "t"
+
+    def partition(self) -> int:
+        return 0
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 0
+
+    def key(self) -> None: ...
+    def value(self) -> bytes:
+        return b""
+
+    def headers(self) -> None: ...
+
+
+def test_a_reader_waits_for_no_more_records_than_it_is_to_read() -> None:
+    """The client returns at once with as many as it was asked for, else after a time-out."""
+    for end, asked in ((10, 9), (4, 3), (1, 0), (None, 9)):
+        client = Asked()
+        reader = LogReader("nowhere:1")
+        reader._consumer = client
+        assert [one.offset for chunk in reader.read("t", 0, 0, end) for one in chunk] == list(
+            range(end or 10)
+        )
+        assert client.asked == [asked]
