@@ -67,6 +67,7 @@ def router_app(settings: Settings, meters: Meters) -> Any:
     topics = [contract.topic for contract in CONTRACTS]
     subscribe(app, stage, [*topics, RELATION])
     stage.subjects = [f"{topic}-value" for topic in (*topics, RELATION)]
+    _wait_for_registry(stage)
     return app
 
 
@@ -113,7 +114,14 @@ def judge_app(settings: Settings, meters: Meters) -> Any:
     async def _rejudge() -> None:
         await rejudging.run()
 
+    _wait_for_registry(stage)
     return app
+
+
+def _wait_for_registry(stage: Stage) -> None:
+    """Once it has joined its group a worker holds up its partitions for as long as it is not ready."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # Faust's loop is not touched
+        runner.run(stage.writers_known())
 
 
 def _on_failure(measure: StageMeasure) -> Callable[[str, str, str], None]:

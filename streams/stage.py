@@ -127,6 +127,7 @@ class Stage:
         self._looker: Consumer | None = None  # used by one thread at a time: partitions are opened one by one
         self._looked_at = -LOOKING_S
         self._schemas: set[bytes] = set()
+        self._are_writers_known = False
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
         self.on_open: OnOpen | None = None
@@ -265,7 +266,7 @@ class Stage:
     async def _open(self, topic: str, partition: int) -> Assigned:
         """Open the store, restore up to the committed offset, then let the stage get ready."""
         rebalances = self._rebalances
-        await self._writers_known()
+        await self.writers_known()
         if self._buried is None:
             self._buried = await asyncio.to_thread(self._earlier_dead_letters)
         log = await asyncio.to_thread(self._look, topic, partition)
@@ -426,8 +427,10 @@ class Stage:
             except RegistryUnavailableError as error:
                 await self._wait_for_registry(error)
 
-    async def _writers_known(self) -> None:
+    async def writers_known(self) -> None:
         """Wait until the schemas of `subjects` are known, so that encoding never asks."""
+        if self._are_writers_known:
+            return
         for subject in (*self.subjects, f"{DEAD_LETTER}-value"):
             while True:
                 try:
@@ -435,6 +438,7 @@ class Stage:
                     break
                 except RegistryUnavailableError as error:
                     await self._wait_for_registry(error)
+        self._are_writers_known = True
 
     async def _wait_for_registry(self, error: RegistryUnavailableError) -> None:
         logger.warning("waiting for the schema registry: %s", error)

@@ -60,11 +60,14 @@ def _of_router(log: LogReader, settings: Settings) -> Iterator[tuple[Hashable, W
 
 def _of_judge(log: LogReader, settings: Settings) -> Iterator[tuple[Hashable, Wait]]:
     codec = Codec(ConfluentRegistry(settings.registry_url))
-    facts = _records(log, fact_topic(settings.generation))
+    said = [
+        ((raw.partition, int(codec.decode_as(ALERT, raw.value or b"")["position"])), raw.ingested_ms)
+        for raw in _records(log, ALERT)
+    ]
+    facts = _records(log, fact_topic(settings.generation))  # after: of what was said all facts are there
     came = {(one.partition, position_of(settings.generation, one.offset)): one.ingested_ms for one in facts}
-    for raw in _records(log, ALERT):
-        place = (raw.partition, int(codec.decode_as(ALERT, raw.value or b"")["position"]))
-        yield place, Wait(came[place], raw.ingested_ms)
+    for place, said_ms in said:
+        yield place, Wait(came[place], said_ms)
 
 
 def _records(log: LogReader, topic: str) -> Iterator[RawRecord]:
