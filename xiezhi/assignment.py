@@ -11,8 +11,7 @@ counts, whichever it is: it is no matter of correctness who reads what.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,29 +43,27 @@ class Claim:
 def share(partitions: int, claims: Mapping[str, Claim]) -> dict[int, str]:
     """Number → member, of all numbers below `partitions`. Needs a member."""
     least, more = divmod(partitions, len(claims))
-    held: Counter[str] = Counter()
+    held = dict.fromkeys(sorted(claims), 0)
     found: dict[int, str] = {}
 
-    def give(number: int, wants: Callable[[Claim], bool]) -> None:
-        willing = sorted(member for member, claim in claims.items() if wants(claim))
-        above = sum(1 for count in held.values() if count > least)
-        room = least + 1 if above < more else least
-        for member in sorted(willing, key=lambda one: held[one]):
-            if held[member] < room:
-                held[member] += 1
-                found[number] = member
-                return
+    def give(number: int, willing: Collection[str]) -> None:
+        """To the one that has the fewest, if there is room."""
+        room = least + (sum(count > least for count in held.values()) < more)
+        member = min(willing, key=held.__getitem__, default=None)
+        if member is not None and held[member] < room:
+            held[member] += 1
+            found[number] = member
 
-    def wanted_elsewhere(number: int) -> bool:
+    def kept_by_another(number: int) -> bool:
         return any(number in claim.kept and number not in claim.open for claim in claims.values())
 
     # Who has too many gives up what another keeps a store of.
-    for number in sorted(range(partitions), key=lambda one: (wanted_elsewhere(one), one)):
-        give(number, lambda claim, one=number: one in claim.open)  # type: ignore[misc] # mypy and defaults of lambdas
-    for wants in (lambda number, claim: number in claim.kept, lambda number, claim: True):
-        for number in range(partitions):
-            if number not in found:
-                give(number, lambda claim, one=number, wants=wants: wants(one, claim))  # type: ignore[misc] # likewise
+    for number in sorted(range(partitions), key=lambda one: (kept_by_another(one), one)):
+        give(number, [one for one in held if number in claims[one].open])
+    for number in sorted(set(range(partitions)) - found.keys()):
+        give(number, [one for one in held if number in claims[one].kept])
+    for number in sorted(set(range(partitions)) - found.keys()):
+        give(number, held)
     return found
 
 
