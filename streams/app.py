@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,6 @@ def judge_app(settings: Settings, meters: Meters) -> Any:
 
     stage.open_core = open_core
     follower = Follower(stage, settings)
-    stage.on_open = follower.read_to_end
     facts = fact_topic(settings.generation)
     subscribe(app, stage, [facts])
     topics = [contract.topic for contract in CONTRACTS]
@@ -142,10 +141,14 @@ def _latest_activations(settings: Settings, codec: Codec) -> Mapping[str, Mappin
 
 
 class Follower:
-    """Reads the judge's own output partitions: to the end before it judges, and on, since a zombie may still write."""
+    """Reads the judge's own output partitions: to the end before it judges, and on, since a zombie may still write.
+
+    The stage calls it before a partition is ready, and before a batch with which a silent judge begins to speak.
+    """
 
     def __init__(self, stage: Stage, settings: Settings) -> None:
         self._stage, self._settings = stage, settings
+        stage.on_open, stage.before = self.read_to_end, self.hear_before
         self._consumer = OutputConsumer(
             {
                 "bootstrap.servers": settings.bootstrap_servers,
@@ -170,6 +173,14 @@ class Follower:
                 chunks = log.read(topic, assigned.partition, core.outputs_read(topic))
                 while not assigned.revoked and (chunk := await asyncio.to_thread(next, chunks, None)):
                     await self._adopt(assigned, chunk)
+
+    async def hear_before(self, assigned: Assigned, records: Sequence[RawRecord]) -> None:
+        """Adopt everything that was said before a batch with which a silent judge begins to speak.
+
+        `run` hears it, too, but how soon is nobody's promise: a partition without a leader may keep it waiting.
+        """
+        if isinstance(assigned.core, JudgeCore) and assigned.core.is_to_speak(records):
+            await self.read_to_end(assigned)
 
     async def run(self, fact_topic_name: str) -> None:
         """Adopt what appears on the output partitions of the facts that are assigned here, forever."""

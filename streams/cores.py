@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from streams.facts import TAKE_OVER_KEY
 from streams.judge import Judge, Output
 from streams.outputs import Decode, Encode, encode_output, read_memory, read_output
 from streams.pipeline import Outgoing
@@ -101,6 +102,13 @@ class JudgeCore:
             return self._say(work, self._judge.evaluate())
         self._judge.postpone()
         return work
+
+    def is_to_speak(self, records: Sequence[RawRecord]) -> bool:
+        """Whether, silent so far, it will be told among `records` that it may speak.
+
+        It must then hear first all that was said, or it would say again what it has not heard of yet.
+        """
+        return not self._judge.speaks and any(raw.key == TAKE_OVER_KEY for raw in records)
 
     @property
     def sweeping(self) -> tuple[str, ...]:

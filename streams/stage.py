@@ -101,13 +101,14 @@ class _Log:
 
 OpenCore = Callable[[str, int, KeyedStore], Core]
 OnOpen = Callable[[Assigned], Awaitable[None]]
+Before = Callable[[Assigned, Sequence[RawRecord]], Awaitable[None]]
 
 
 class Stage:
     """One process's router or judge.
 
     `fingerprint` guards its stores against code that would read or fill them otherwise. The wiring sets `open_core`,
-    and `on_open` if a partition needs more than its own log before its first batch.
+    and `on_open` and `before` if a partition needs more than its own log before its first batch, or before one.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Stage:
         self._turn = asyncio.Lock()  # batches must be submitted in the order in which they were sealed
         self.open_core: OpenCore
         self.on_open: OnOpen | None = None
+        self.before: Before | None = None
         self._producer = Producer({**producer_options(settings, name=name), "error_cb": say_when_away})
         self.pipeline = Pipeline(self._producer, lambda waited_s: self.measure.waited("queue", waited_s))
         meters.read(catalogue.IN_FLIGHT, lambda: [(self.pipeline.batches, (name,))])
@@ -163,6 +165,8 @@ class Stage:
 
     async def run(self, assigned: Assigned, records: Sequence[RawRecord], event: Any = None) -> None:
         """Process records and send what comes out; acknowledges `event` when all of it is on the broker."""
+        if self.before is not None:
+            await self.before(assigned, records)
         span = self._batch_spans.start(records)
 
         def effects() -> Work:
