@@ -31,9 +31,9 @@ NOTICED_AT: dict[str, int] = {
     "without taking back": 2,
     "without judging before ticks": 7,
     "without waking": 1,
-    "without keeping timers": 55,
-    "without the ticks that a sweep has read": 219,
-    "without noting durably what is to be judged again": 40,
+    "without keeping timers": 123,
+    "without the ticks that a sweep has read": 262,
+    "without noting durably what is to be judged again": 21,
     "without ticks as the only time": 0,
     "without the largest tick": 63,
     "without the order of activations": 32,
@@ -59,6 +59,16 @@ NOTICED_AT: dict[str, int] = {
     "without positions of what was withdrawn": 2,
     "without effect and offset at once": 3,
     "without offsets beside the effects": 4,
+    "without silence until the take-over": 0,
+    "without judging every key at the take-over": 0,
+    "without judging what only words are left of": 0,
+    "without the position of the take-over": 0,
+    "without the generation in positions": 0,
+    "without remembering the take-over": 156,
+    "without hearing all that was said before the take-over": 94,  # as it was: what a judge had not heard it said again
+    "without waiting for the earlier generation to end": 76,
+    "without waiting until everything is filed": 0,
+    "without the time before the take-over": 0,
 }
 
 

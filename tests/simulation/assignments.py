@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streams.cores import JudgeCore, RouterCore
@@ -159,9 +160,20 @@ class Assignment:
         self._fetched += len(records)
         if records[0].offset > self._next_offset:
             gap = self._broker.read(*self.place, self._next_offset, records[0].offset)
+            self._hear_before(gap)
             self._act(READS_AGAIN, lambda: core.process(gap), gap)
         records = [record for record in records if record.offset >= self._next_offset]
+        self._hear_before(records)
         self._act("takes in", lambda: core.process(records), records, acknowledges=self._fetched)
+
+    def _hear_before(self, records: Sequence[RawRecord]) -> None:
+        """All that was said, at once, before a batch with which a silent judge begins to speak."""
+        core = self._core
+        if not isinstance(core, JudgeCore) or not core.is_to_speak(records):
+            return
+        for topic in OUTPUTS:
+            if chunk := self._broker.read(topic, self._partition, core.outputs_read(topic)):
+                self._act("hears", partial(core.adopt, chunk), said=chunk)
 
     def can_fetch(self) -> bool:
         """Whether it is past its beginnings and there is a batch."""
@@ -169,6 +181,10 @@ class Assignment:
         return is_ready and self._fetched < self._broker.end(*self.place) and not self.process.is_full()
 
     def _follow(self) -> None:
+        deaf_ms = self.process.site.deaf_until_ms - self.process.site.timeline.now_ms
+        if deaf_ms > 0:
+            self.process.site.timeline.after(deaf_ms, self._follow)
+            return
         self._follow_is_due = False
         core = self._core
         if self.is_revoked or self._untold or not isinstance(core, JudgeCore) or self.process.is_full():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from streams.facts import TICK_AHEAD_MAX_MS, TICK_KEY
 from streams.pipeline import Outgoing
@@ -42,6 +42,13 @@ class Broker:
         for hear in self._listeners[record.topic, partition]:
             hear()
         return raw
+
+    def forget(self, topic: str, groups: Collection[str]) -> None:
+        """Delete a topic, and what groups have committed of anything. Nobody of them is left."""
+        for partition in range(self.partitions):
+            self.logs.pop((topic, partition), None)
+        for place in [one for one in self.committed if one[0] in groups]:
+            del self.committed[place]
 
     def listen(self, topic: str, partition: int, hear: Callable[[], None]) -> None:
         """Call `hear` after every append to a partition, as a fetch that was waiting returns."""

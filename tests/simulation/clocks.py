@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from streams.clock import LowWatermark
-from streams.facts import TICK_KEY
+from streams.facts import TAKE_OVER_KEY, TICK_KEY
 from streams.pipeline import Outgoing
 from tests.simulation.broker import Broker, Place
 from tests.simulation.parts import Parts
@@ -133,11 +133,17 @@ class ClockProcess:
     """Looks again and again until the run is over."""
 
     def __init__(
-        self, site: Site, parts: Parts, settings: Settings, groups: Mapping[str, Sequence[str]]
+        self,
+        site: Site,
+        parts: Parts,
+        settings: Settings,
+        groups: Mapping[str, Sequence[str]],
+        shows: MachineClock,
+        earlier_speak: Callable[[], bool] = lambda: False,
     ) -> None:
         self._site, self._parts, self._settings, self._groups = site, parts, settings, groups
-        self.shows = MachineClock(site)
-        self._dies = False
+        self._shows, self._earlier_speak = shows, earlier_speak
+        self._dies = self._has_ended = False
         self.is_silent = False
         self._start()
         self._look_later()
@@ -149,16 +155,31 @@ class ClockProcess:
     def calm(self) -> None:
         self._dies = False
 
+    def end(self) -> None:
+        """It does not look any more."""
+        self._has_ended = True
+
     def _start(self) -> None:
         self._producer = ClockProducer(self._site)
         log = cast(LogReader, BrokerLog(self._site.broker))
-        watermark = self._parts.watermark(cast(Lags, BrokerLags(self._site.broker, self._groups)), self.shows)
-        self._clock = self._parts.clock(self._settings, log, watermark, self._producer, self.shows)
+        watermark = self._parts.watermark(
+            cast(Lags, BrokerLags(self._site.broker, self._groups)), self._shows
+        )
+        self._clock = self._parts.clock(
+            self._settings,
+            log,
+            watermark,
+            self._producer,
+            self._shows,
+            earlier_speak=self._earlier_speak,
+        )
 
     def _look_later(self) -> None:
         self._site.timeline.after(LOOK_INTERVAL_MS, self._look, is_background=True)
 
     def _look(self) -> None:
+        if self._has_ended:
+            return
         self._look_later()
         if self.is_silent:
             return
@@ -175,6 +196,12 @@ def ticks_of(broker: Broker, fact_topic: str) -> dict[int, int]:
     """Partition -> the largest tick on it; 0 before the first."""
     partitions = range(broker.partitions)
     return {number: max(map(_now_ms, broker.read(fact_topic, number, 0)), default=0) for number in partitions}
+
+
+def has_taken_over(broker: Broker, fact_topic: str) -> bool:
+    """Whether all partitions hold a take-over."""
+    logs = (broker.read(fact_topic, number, 0) for number in range(broker.partitions))
+    return all(any(raw.key == TAKE_OVER_KEY for raw in log) for log in logs)
 
 
 def _now_ms(raw: RawRecord) -> int:

@@ -37,6 +37,7 @@ class Faults:
     is_bold: bool = (
         False  # ticks do not wait for what is on its way: that may bear on when, not on what is said
     )
+    refile: float = 0.15  # of the runs
     is_calm: bool = False  # nothing arrives late, nobody works beside another: what is said is said once
 
     @classmethod
@@ -67,11 +68,11 @@ CALM = Faults(cut_off=0.0, rebalance=0.0, jump=0.0, late_ms_max=0.0, workers_max
 
 
 class Targets(NamedTuple):
-    """To whom something can happen."""
+    """To whom something can happen: of every generation that works, and of the clocks the last."""
 
-    routers: Group
-    judges: Group
-    clock: ClockProcess
+    routers: list[Group]
+    judges: list[Group]
+    clock: list[ClockProcess]
     store: StoreGroup
     clocks: tuple[MachineClock, ...]
 
@@ -87,7 +88,7 @@ class Mischief:
             (faults.kill, self._kill),
             (faults.cut_off, self.cut_off),
             (faults.rebalance, lambda: self._group().rebalance()),
-            (faults.kill_clock, targets.clock.kill),
+            (faults.kill_clock, lambda: targets.clock[-1].kill()),
             (faults.kill_store, targets.store.kill),
             (faults.cut_off_store, targets.store.take_for_dead),
             (faults.lose_database, targets.store.lose_database),
@@ -118,9 +119,10 @@ class Mischief:
 
     def _group(self) -> Group:
         """Where something goes wrong, it seldom does only once."""
-        if self._last is None or self._chance.random() < 0.5:
+        if self._last is None or not self._last.size or self._chance.random() < 0.5:
             is_judge = self._chance.random() < self._faults.at_judges
-            self._last = self._targets.judges if is_judge else self._targets.routers
+            groups = self._targets.judges if is_judge else self._targets.routers
+            self._last = groups[0] if len(groups) == 1 else self._chance.choice(groups)
         return self._last
 
     def _victim(self, candidates: list[Process]) -> Process:

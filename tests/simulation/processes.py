@@ -58,6 +58,8 @@ class Site:
     chance: random.Random
     store: type[KeyedStore] = KeyedStore
     lost_disk: float = 0.0  # of those that a store is opened on
+    workers_max: int = 1
+    deaf_until_ms: float = 0.0  # until then no judge hears what is said, unless it begins
 
 
 class Process:

@@ -11,8 +11,9 @@ from tests.simulation.scenario import BROAD, FLEETING, FOLDED, HOT, MANY, TIMED,
 from tests.simulation.simulation import DENSITIES, explore
 from tests.simulation.weakened import WEAKENED
 from tests.simulation.weakened_around import WEAKENED_AROUND
+from tests.simulation.weakened_generations import WEAKENED_GENERATIONS
 
-ALL_WEAKENED: Mapping[str, Parts] = {**WEAKENED, **WEAKENED_AROUND}
+ALL_WEAKENED: Mapping[str, Parts] = {**WEAKENED, **WEAKENED_AROUND, **WEAKENED_GENERATIONS}
 #: Another protection stands behind it, so that no run is known to end otherwise. Who spoke last about a key commits no
 #: offset before all that it said at that position is on the log. So whoever restores beyond the position knows all of
 #: these statements and answers each beyond its own position. What stays to be said without one is what the log lost;
@@ -47,6 +48,8 @@ WHERE: Mapping[str, Place] = {
     "without waiting for what comes of a record": Place(0, CALM, (BROAD, HOT)),
     "without versions in a fold": Place(0, None, (FOLDED,)),
     "without versioned left facts in a fold": Place(0, None, (FOLDED,)),
+    **dict.fromkeys(WEAKENED_GENERATIONS, Place(0, Faults(refile=1.0))),
+    "without hearing all that was said before the take-over": Place(0, replace(CALM, refile=1.0)),
 }
 
 

@@ -210,6 +210,11 @@ def _activations(chance: random.Random, density: Density) -> list[Outgoing]:
     return first + later
 
 
+def pack(chance: random.Random) -> list[Outgoing]:
+    """Activations of all rules with other limits, as they come with new code."""
+    return [_activation(rule_id, 9, chance.choice((30, 60, 100))) for rule_id in RULES]
+
+
 def _activation(rule_id: str, version: int, limit: int, *, enabled: bool = True) -> Outgoing:
     value = activation(card(rule_id, version=version, limit=limit), enabled=enabled)
     return Outgoing(ACTIVATION.topic, rule_id.encode(), CODEC.encode(ACTIVATION.subject, value), [], 0)

@@ -22,34 +22,63 @@ from consumers.alerts.database import reading
 from consumers.alerts.statement import Filter
 from consumers.alerts.store import AlertStore
 from streams.evaluation import ActiveRule
-from streams.facts import ACTIVATION_KEY, TICK_KEY, Filing, split_filing
+from streams.facts import ACTIVATION_KEY, TAKE_OVER_KEY, TICK_KEY, Filing, split_filing
 from streams.judge import Judge, Judging, position_of
-from streams.kernel import Source, Statement
+from streams.kernel import Join, Source, Statement
 from streams.oracle import Verdict
 from streams.outputs import read_output
 from streams.records import Guard, filing_keys
 from tests.simulation.broker import Broker
 from tests.simulation.consumers import held_relations
 from tests.simulation.parts import OracleOf
+from tests.simulation.take_over import take_over
 from tests.simulation.world import CODEC, JOINS, TOPICS, guard
-from xiezhi.contracts.naming import ACTIVATION, ALERT, DEAD_LETTER, RELATION
+from xiezhi.contracts.naming import ACTIVATION, ALERT, DEAD_LETTER, RELATION, fact_topic
 from xiezhi.errors import BadRecordError
 from xiezhi.log import RawRecord
 from xiezhi.store import KeyedStore, MemoryBackend
 
 STANDING = Filter(states=("raised", "changed"))
 ALERTS_MAX = 100_000
-GENERATION = 1
+CONTROL_KEYS = (TICK_KEY, ACTIVATION_KEY, TAKE_OVER_KEY)
+
+
+@dataclass(frozen=True)
+class Filed:
+    """One generation: its number, and the joins of its code."""
+
+    number: int
+    joins: Sequence[Join]
+
+    @property
+    def facts(self) -> str:
+        return fact_topic(self.number)
+
+    @property
+    def start(self) -> int:
+        """Its first position."""
+        return position_of(self.number, 0)
 
 
 @dataclass(frozen=True)
 class Log:
-    """What a run left behind, and what may be expected of it."""
+    """What a run left behind, and what may be expected of it.
+
+    `gone_ms` is when the last service of the generation before the live one had ended, if there was one.
+    """
 
     broker: Broker
-    facts: str
+    generations: Sequence[Filed]
     is_calm: bool
     has_steady_clocks: bool
+    gone_ms: int | None = None
+
+    @property
+    def live(self) -> Filed:
+        return self.generations[-1]
+
+    def generation_of(self, position: int) -> Filed:
+        return next(one for one in reversed(self.generations) if position >= one.start)
 
     @property
     def guard(self) -> Guard:
@@ -71,7 +100,9 @@ def differences(log: Log, store: AlertStore, oracle: OracleOf, chance: random.Ra
         _positions(log),
     ]
     if log.has_steady_clocks:
-        checks.append(_ticks(log))
+        checks += [_ticks(log, one) for one in log.generations]
+        if log.gone_ms is not None:
+            checks.append(take_over(log.broker, log.live.facts, log.gone_ms))
     if log.is_calm:
         checks.append(_said_once(log.broker))
     return [found for check in checks for found in check]
@@ -87,7 +118,7 @@ def verdict_on(log: Log, oracle: OracleOf) -> Verdict:
         active.pop(rule_id, None)
         if isinstance(activated, ActiveRule):
             active[rule_id] = activated
-    return oracle(records, JOINS, active, log.guard, log.broker.latest_tick_ms(log.facts))
+    return oracle(records, log.live.joins, active, log.guard, log.broker.latest_tick_ms(log.live.facts))
 
 
 def _compare(what: str, held: Mapping[str, str], wanted: Mapping[str, object]) -> Iterator[str]:
@@ -147,26 +178,34 @@ def _is_admitted(raw: RawRecord, guard: Guard) -> bool:
 
 def _positions(log: Log) -> Iterator[str]:
     """What is said at a position is what a judge says that has read exactly so far, record by record."""
-    start = position_of(GENERATION, 0)
     for partition in range(log.broker.partitions):
-        said_at = _said_record_by_record(log.broker.read(log.facts, partition, 0))
+        said_at = {
+            one.number: _said_record_by_record(one, log.broker.read(one.facts, partition, 0))
+            for one in log.generations
+        }
         for topic in (ALERT, RELATION):
             for raw in log.broker.read(topic, partition, 0):
                 output_id, view, said = read_output(raw, CODEC.decode)
-                offset = said.position - start
-                expected = next((digest for at, digest in reversed(said_at[output_id]) if at <= offset), "")
+                generation = log.generation_of(said.position)
+                offset, told = said.position - generation.start, said_at[generation.number][output_id]
+                expected = next((digest for at, digest in reversed(told) if at <= offset), "")
                 if said.digest != expected:
-                    yield f"{topic}/{partition}/{raw.offset} about {view}: not what the facts up to {offset} say"
+                    yield (
+                        f"{topic}/{partition}/{raw.offset} about {view}: not what the facts of generation "
+                        f"{generation.number} up to {offset} say"
+                    )
 
 
-def _said_record_by_record(facts: Sequence[RawRecord]) -> Mapping[str, list[tuple[int, str]]]:
+def _said_record_by_record(
+    generation: Filed, facts: Sequence[RawRecord]
+) -> Mapping[str, list[tuple[int, str]]]:
     """Id -> (offset, digest of what stands from there on, "" when it is withdrawn)."""
-    judging = Judging(JOINS, CODEC.decode, CODEC.activator(), GENERATION)
+    judging = Judging(generation.joins, CODEC.decode, CODEC.activator(), generation.number)
     judge = Judge(judging, KeyedStore(MemoryBackend()))
     said_at: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for raw in facts:
         outputs = judge.apply([raw], _refuse)
-        while judge.sweeps.open:
+        while judge.speaks and judge.sweeps.open:
             outputs += judge.rejudge(1000)
         for output in outputs:
             said_at[output.id].append((raw.offset, output.said.digest))
@@ -177,19 +216,22 @@ def _refuse(raw: RawRecord, error: BadRecordError) -> None:
     raise error
 
 
-def _ticks(log: Log) -> Iterator[str]:
+def _ticks(log: Log, generation: Filed) -> Iterator[str]:
     """What was ingested before the instant that a tick says is before the tick on every fact partition."""
+    facts = generation.facts
     for partition in range(log.broker.partitions):
-        now_ms, seen = 0, set()
-        for raw in log.broker.read(log.facts, partition, 0):
+        now_ms, seen, speaks = 0, set(), generation.number == 1
+        for raw in log.broker.read(facts, partition, 0):
             if raw.key == TICK_KEY:
                 now_ms = max(now_ms, json.loads(raw.value or b"")["now_ms"])
+            elif raw.key == TAKE_OVER_KEY:
+                speaks = True
             elif raw.key != ACTIVATION_KEY:
                 source = _source(raw)
                 fact = (raw.key, source.topic, source.partition, source.offset)
-                ingested_ms = _cause_ms(log, raw) if log.is_calm else source.ingested_ms
+                ingested_ms = _cause_ms(log, raw) if log.is_calm and speaks else source.ingested_ms
                 if fact not in seen and ingested_ms < now_ms:
-                    yield f"fact {log.facts}/{partition}/{raw.offset} of {ingested_ms} comes after tick {now_ms}"
+                    yield f"fact {facts}/{partition}/{raw.offset} of {ingested_ms} comes after tick {now_ms}"
                 seen.add(fact)
 
 
@@ -203,9 +245,11 @@ def _cause_ms(log: Log, fact: RawRecord) -> int:
     if source.topic != RELATION:
         return source.ingested_ms
     (relation,) = log.broker.read(RELATION, source.partition, source.offset, source.offset + 1)
-    offset = read_output(relation, CODEC.decode)[2].position - position_of(GENERATION, 0)
-    (cause,) = log.broker.read(log.facts, source.partition, offset, offset + 1)
-    return source.ingested_ms if cause.key in (TICK_KEY, ACTIVATION_KEY) else _cause_ms(log, cause)
+    position = read_output(relation, CODEC.decode)[2].position
+    generation = log.generation_of(position)
+    offset = position - generation.start
+    (cause,) = log.broker.read(generation.facts, source.partition, offset, offset + 1)
+    return source.ingested_ms if cause.key in CONTROL_KEYS else _cause_ms(log, cause)
 
 
 def _said_once(broker: Broker) -> Iterator[str]:
