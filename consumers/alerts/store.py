@@ -34,6 +34,23 @@ Place = tuple[str, int]  # topic, partition
 #: Bound parameters in one question; SQLite's own limit is 32,766, PostgreSQL's 65,535.
 _PARAMETERS_MAX = 1_000
 
+#: What is asked and written with every batch, made once: making a statement takes longer than a small one runs.
+_HOLD_SEQUENCE = update(tables.sequence).values(last_seq=tables.sequence.c.last_seq)
+_LAST_SEQ = select(tables.sequence.c.last_seq)
+_MOVE_SEQUENCE = update(tables.sequence).values(last_seq=bindparam("moved_to"))
+_HELD = select(tables.alerts.c.alert_id, tables.alerts.c.position).where(
+    tables.alerts.c.alert_id.in_(bindparam("ids", expanding=True))
+)
+_REPLACED = delete(tables.alerts).where(tables.alerts.c.alert_id == bindparam("replaced_id"))
+_OFFSETS = select(tables.offsets.c.partition, tables.offsets.c.next_offset).where(
+    tables.offsets.c.topic == bindparam("of_topic")
+)
+_HERE = (tables.offsets.c.topic == bindparam("of_topic")) & (
+    tables.offsets.c.partition == bindparam("of_partition")
+)
+_OFFSET = select(tables.offsets.c.next_offset).where(_HERE)
+_MOVE_OFFSET = update(tables.offsets).where(_HERE).values(next_offset=bindparam("moved_to"))
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -87,9 +104,8 @@ class AlertStore:
 
     def next_offsets(self, topic: str) -> dict[int, int]:
         """Partition → offset to read on from."""
-        query = select(tables.offsets.c.partition, tables.offsets.c.next_offset)
         with reading(self._engine) as connection:
-            rows = connection.execute(query.where(tables.offsets.c.topic == topic))
+            rows = connection.execute(_OFFSETS, {"of_topic": topic})
             return {row.partition: row.next_offset for row in rows}
 
     def claim(self, cluster_id: str) -> str:
@@ -187,21 +203,19 @@ def _followed_by(said_at_ms: int) -> ColumnElement[bool]:
 
 def _queue_up(connection: Connection) -> int:
     """Wait for other writers to commit, then say the last number given out."""
-    connection.execute(update(tables.sequence).values(last_seq=tables.sequence.c.last_seq))
+    connection.execute(_HOLD_SEQUENCE)
     return _last_seq(connection)
 
 
 def _last_seq(connection: Connection) -> int:
-    return int(connection.execute(select(tables.sequence.c.last_seq)).scalar_one())
+    return int(connection.execute(_LAST_SEQ).scalar_one())
 
 
 def _positions(connection: Connection, alert_ids: set[str]) -> dict[str, int]:
     """Alert id → position held."""
     ids, held = sorted(alert_ids), {}
-    column = tables.alerts.c
     for start in range(0, len(ids), _PARAMETERS_MAX):
-        some = column.alert_id.in_(ids[start : start + _PARAMETERS_MAX])
-        rows = connection.execute(select(column.alert_id, column.position).where(some))
+        rows = connection.execute(_HELD, {"ids": ids[start : start + _PARAMETERS_MAX]})
         held.update({row.alert_id: row.position for row in rows})
     return held
 
@@ -212,21 +226,18 @@ def _write(connection: Connection, stored: Sequence[Stored]) -> None:
     rows = [one.statement.to_row(one.seq, one.stored_ms) for one in stored]
     connection.execute(insert(tables.history), rows)
     standing = {row["alert_id"]: row for row in rows}
-    replaced = delete(tables.alerts).where(tables.alerts.c.alert_id == bindparam("replaced_id"))
-    connection.execute(replaced, [{"replaced_id": alert_id} for alert_id in standing])
+    connection.execute(_REPLACED, [{"replaced_id": alert_id} for alert_id in standing])
     connection.execute(insert(tables.alerts), list(standing.values()))
-    connection.execute(update(tables.sequence).values(last_seq=rows[-1]["seq"]))
+    connection.execute(_MOVE_SEQUENCE, {"moved_to": rows[-1]["seq"]})
 
 
 def _move_offsets(connection: Connection, next_offsets: Mapping[Place, int]) -> None:
     """Forwards only: a process that lost its partition may still write, and must not make others read again."""
-    table = tables.offsets
     for (topic, partition), next_offset in sorted(next_offsets.items()):
-        here = (table.c.topic == topic) & (table.c.partition == partition)
-        held = connection.scalar(select(table.c.next_offset).where(here))
+        here = {"of_topic": topic, "of_partition": partition}
+        held = connection.scalar(_OFFSET, here)
         if held is None:
-            connection.execute(
-                insert(table).values(topic=topic, partition=partition, next_offset=next_offset)
-            )
+            row = {"topic": topic, "partition": partition, "next_offset": next_offset}
+            connection.execute(insert(tables.offsets), row)
         elif held < next_offset:
-            connection.execute(update(table).where(here).values(next_offset=next_offset))
+            connection.execute(_MOVE_OFFSET, {**here, "moved_to": next_offset})

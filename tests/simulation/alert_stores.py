@@ -43,10 +43,17 @@ class Database:
 
     def __init__(self) -> None:
         self.engine: Engine = connect("sqlite://")
+        self._stores: dict[type[AlertStore], AlertStore] = {}
         self.lives: int | None = None  # so many statements are still made
         prepare(self.engine)
         event.listen(self.engine, "before_cursor_execute", self._live)
         event.listen(self.engine, "commit", self._live)
+
+    def opened_by(self, kind: type[AlertStore]) -> AlertStore:
+        """Looking whether all tables are there takes as long as a hundred events."""
+        if kind not in self._stores:
+            self._stores[kind] = kind(self.engine)
+        return self._stores[kind]
 
     def empty(self) -> None:
         """As if the file were gone, but sooner."""
@@ -168,7 +175,7 @@ class StoreGroup:
     ) -> None:
         self._site, self._service, self.database = site, service, database
         database.empty()
-        self.store = store(database.engine)
+        self.store = database.opened_by(store)
         self._alive: StoreProcess | None = None
         self._zombie: StoreProcess | None = None
         self._start()

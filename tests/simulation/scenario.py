@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from streams.pipeline import Outgoing
@@ -216,5 +217,12 @@ def pack(chance: random.Random) -> list[Outgoing]:
 
 
 def _activation(rule_id: str, version: int, limit: int, *, enabled: bool = True) -> Outgoing:
+    value = _activation_value(rule_id, version, limit, enabled)
+    return Outgoing(ACTIVATION.topic, rule_id.encode(), value, [], 0)
+
+
+@cache
+def _activation_value(rule_id: str, version: int, limit: int, enabled: bool) -> bytes:
+    """There are few, and a card takes longer to check than to read."""
     value = activation(card(rule_id, version=version, limit=limit), enabled=enabled)
-    return Outgoing(ACTIVATION.topic, rule_id.encode(), CODEC.encode(ACTIVATION.subject, value), [], 0)
+    return CODEC.encode(ACTIVATION.subject, value)

@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from streams.kernel import Join
 from streams.pipeline import Outgoing
@@ -245,7 +245,7 @@ class Simulation:
         self._go_on(AFTERMATH_EVENTS_MAX)
 
     def _start_clock(self, earlier_speak: Callable[[], bool]) -> ClockProcess:
-        settings = Settings(tick_interval_s=self._tick_interval_s, generation=self._live.number)
+        settings = _settings(self._tick_interval_s, self._live.number)
         return ClockProcess(
             self._site, self.parts, settings, self._live.inputs, self._service_clock, earlier_speak
         )
@@ -264,6 +264,12 @@ class Simulation:
             gone_ms=self._gone_ms,
         )
         return differences(log, self.store.store, self.parts.oracle, self.chance)
+
+
+@cache
+def _settings(tick_interval_s: float, generation: int) -> Settings:
+    """Reading them takes as long as a hundred events."""
+    return Settings(tick_interval_s=tick_interval_s, generation=generation)
 
 
 def explore(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache, partial
 from typing import Any
 
 from streams.activations import activation_hash
@@ -54,6 +54,8 @@ SLOT_MS = 3_000
 DEPTH_MAX = 3
 JURISDICTION = "330106000000"
 FUTURE_TOLERANCE_MS = 300_000
+#: Values kept decoded: more than a run has, so that each is decoded once; without a bound many runs would fill memory.
+DECODED_MAX = 4_096
 #: What every record says of its publish call.
 TRACEPARENT, SENT_BEFORE_MS = f"00-{'1' * 32}-{'2' * 16}-00", 20
 
@@ -343,7 +345,10 @@ def _active(one: Card, rules: Mapping[str, Rule] = RULES) -> ActiveRule:
 
 
 class ToyCodec:
-    """JSON for the toy records, the real codec with the real contracts for everything of the bus."""
+    """JSON for the toy records, the real codec with the real contracts for everything of the bus.
+
+    Decoding is most of what a run would do again and again: the same bytes give the same object, which nobody changes.
+    """
 
     def __init__(self) -> None:
         registry = InMemoryRegistry()
@@ -351,8 +356,10 @@ class ToyCodec:
             registry.register(contract.subject, json.dumps(contract.schema))
         self.codec = Codec(registry)
         self.encode = self.codec.encode
+        self.decode = lru_cache(DECODED_MAX)(self._decode)
+        self._activate_all = lru_cache(DECODED_MAX)(partial(self._activate, RULES))
 
-    def decode(self, topic: str, data: bytes) -> Mapping[str, Any]:
+    def _decode(self, topic: str, data: bytes) -> Mapping[str, Any]:
         if topic not in TOPICS:
             return self.codec.decode_as(topic, data)
         try:
@@ -363,18 +370,16 @@ class ToyCodec:
 
     def activator(self, rules: Mapping[str, Rule] = RULES) -> Callable[[bytes], ActiveRule | Elsewhere | str]:
         """What an activation says about which of `rules`, without asking for the hash of a toy's code."""
+        return self._activate_all if rules is RULES else partial(self._activate, rules)
 
-        @cache
-        def activate(data: bytes) -> ActiveRule | Elsewhere | str:
-            value = self.codec.decode_as(ACTIVATION.topic, data)
-            rule_id = str(value["rule_id"])
-            if not value["enabled"]:
-                return rule_id
-            if rule_id not in rules:
-                return Elsewhere(rule_id)
-            return _active(Card.from_json(value["card"]), rules)
-
-        return activate
+    def _activate(self, rules: Mapping[str, Rule], data: bytes) -> ActiveRule | Elsewhere | str:
+        value = self.codec.decode_as(ACTIVATION.topic, data)
+        rule_id = str(value["rule_id"])
+        if not value["enabled"]:
+            return rule_id
+        if rule_id not in rules:
+            return Elsewhere(rule_id)
+        return _active(Card.from_json(value["card"]), rules)
 
 
 CODEC = ToyCodec()
