@@ -3,7 +3,8 @@
 confluent-kafka calls back from a thread of the client itself. Should the garbage collector run there and find that same
 client, destroying it ends the process: librdkafka aborts with "rd_kafka_destroy() called from librdkafka owned thread"
 (confluent-kafka-python, pull request 2129). Any client that is part of a cycle, such as one in the traceback of its own
-error, can be found there. So a client that nobody holds any more is destroyed by a thread that has no other work.
+error, can be found there. So a client that nobody holds any more is destroyed by a thread that has no other work
+(decision 0033).
 """
 
 from __future__ import annotations
