@@ -9,6 +9,7 @@ what repeats from record to record is looked up, not parsed again.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -43,6 +44,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive UTC only
 INSTANT_MS_MIN, INSTANT_MS_MAX = -62_135_596_800_000, 253_402_300_799_999
 _HEX = b"0123456789abcdef"
 _SEQUENCES = (list, tuple)  # a union would be made anew for every record
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _CONTROL_OR_BAR = bytes(range(32)) + b"|"  # what contracts.types.Identifier forbids
 # The tails of a ce_time: 1440 minutes, 60 seconds and 1000 fractions. Looking them up also checks them.
 _MINUTE_MS = {b"T%02d:%02d" % divmod(minute, 60): minute * 60_000 for minute in range(1440)}
@@ -236,15 +238,7 @@ def _jurisdiction(raw: bytes) -> str:
 
 def _traceparent(raw: bytes) -> str:
     """The W3C traceparent of version 00 if `raw` is one, else ""."""
-    well_formed = (
-        len(raw) == 55
-        and raw[:3] == b"00-"
-        and raw[35] == raw[52] == 0x2D  # "-"
-        and raw.translate(None, _HEX) == b"---"
-        and raw[3:35] != b"0" * 32
-        and raw[36:52] != b"0" * 16
-    )
-    return raw.decode("ascii") if well_formed else ""
+    return raw.decode("ascii") if _TRACEPARENT.fullmatch(raw) else ""
 
 
 def _tracestate(raw: bytes) -> str:
