@@ -27,7 +27,7 @@ from xiezhi.log import RawRecord
 logger = logging.getLogger(__name__)
 
 #: Least time between two fetches while batches are small: thousands of tiny fetches a second cost more than the work.
-PACE_S = 0.015
+PACE_S = 0.010
 _LOG_APPEND_TIME = 1
 #: A fetch that brought at least this many records is followed by the next at once.
 LARGE_FETCH_RECORDS = 1_000

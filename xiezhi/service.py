@@ -96,7 +96,7 @@ def producer_options(settings: Settings, *, name: str) -> dict[str, Any]:
         "acks": "all",
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
-        "linger.ms": 10,
+        "linger.ms": 3,  # what one batch gives rise to comes at once; every hop waits this long
         "message.max.bytes": MESSAGE_BYTES_MAX,
         "queue.buffering.max.messages": 200_000,
         "delivery.timeout.ms": 120_000,

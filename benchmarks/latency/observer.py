@@ -71,7 +71,10 @@ class Observer:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                for message in self._consumer.consume(_CHUNK, _WAIT_S):
+                first = self._consumer.poll(_WAIT_S)
+                if first is None:
+                    continue
+                for message in (first, *self._consumer.consume(_CHUNK, 0)):  # it would wait for a whole chunk
                     if message.error() is not None:
                         raise XiezhiError(f"reading what was said failed: {message.error()}")
                     said = message.value()
