@@ -3,8 +3,8 @@
 Consistent: every file of every log is as signed, every checkpoint extends the one before, every log begins with the
 last checkpoint of the one that it continues, and checkpoints seen on the bus are theirs. Complete: every offset of
 every audited partition, from its first to the end as of now, is a leaf exactly once, and the record that Kafka holds
-there has the commitments of that leaf, unless the access trail says that its salt was erased. Nothing is changed; the
-index is checked, not relied on.
+there has the commitments of that leaf, unless the access trail says that its salt was erased; the trail itself cannot
+be excused so. Nothing is changed; the index is checked, not relied on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from xiezhi.audit.checkpoint import SignedCheckpoint
 from xiezhi.audit.epoch import Closing, Opening, is_closing
 from xiezhi.audit.leaf import GapLeaf, Leaf, RecordLeaf, parse, record_leaf
 from xiezhi.audit.reader import AuditLogReader
+from xiezhi.contracts.naming import ACCESS
 from xiezhi.errors import AuditError, AuditTamperedError, DeliveryError
 from xiezhi.log import RawRecord
 
@@ -71,12 +72,13 @@ def check(
     index: IndexContent,
     seen: Mapping[int, Sequence[SignedCheckpoint]],
     ends: Mapping[Place, int],
-    erased: Container[str],
+    erased: Callable[[], Container[str]],
     progress: Progress,
 ) -> Findings:
     """Check everything up to `ends`, the end offset of each partition; `seen` are checkpoints known from elsewhere.
 
-    `erased` holds the addresses (`topic/partition/offset`) of records whose salts were erased on purpose.
+    `erased` tells the addresses (`topic/partition/offset`) of records whose salts were erased on purpose. It is asked
+    once all salts that are gone are known: an erasure is on the trail before its salt goes.
 
     Raises BrokerUnavailableError, DeliveryError, and AuditStorageError when a file cannot be read at all.
     """
@@ -84,21 +86,23 @@ def check(
     sizes = {}
     for number, reader in sorted(logs.items()):
         sizes[number] = _check_log(number, reader, seen.get(number, ()), findings, progress)
-    for number in range(1, max(logs, default=0) + 1):
-        if number not in logs:
-            findings.add(
-                f"log {number}: it is missing, though later ones continue it; bring back its folder and its public key"
-            )
-        elif number - 1 in logs:
+    for number in sorted(set(range(1, max(logs, default=0) + 1)) - logs.keys()):
+        findings.add(
+            f"log {number}: it is missing, though later ones continue it; bring back its folder and its public key"
+        )
+    is_whole = not findings.problems
+    for number in sorted(logs):
+        if number - 1 in logs:
             _check_link(number, logs, findings)
-    if findings.problems:
+    if not is_whole:
         return findings  # what the entries say now is not what was signed
-    walk = _Walk(kafka, findings, erased, progress, sum(sizes.values()))
+    walk = _Walk(kafka, findings, progress, sum(sizes.values()))
     for number, reader in sorted(logs.items()):
         walk.log(number, reader, sizes[number])
     for place, end in ends.items():
         if walk.next.get(place, 0) < end:
             _missing(findings, place, walk.next.get(place, 0), end)
+    _check_erasures(walk.without_salt, erased, findings)
     _check_index(index, walk.contents, sizes, findings)
     return findings
 
@@ -167,14 +171,13 @@ def _check_link(number: int, logs: Mapping[int, AuditLogReader], findings: Findi
 class _Walk:
     """Goes through the entries of all logs in order, holding them against Kafka."""
 
-    def __init__(
-        self, kafka: KafkaLog, findings: Findings, erased: Container[str], progress: Progress, total: int
-    ) -> None:
-        self._kafka, self._findings, self._erased = kafka, findings, erased
+    def __init__(self, kafka: KafkaLog, findings: Findings, progress: Progress, total: int) -> None:
+        self._kafka, self._findings = kafka, findings
         self._progress, self._total = progress, total
         self._done = 0
         self.next: dict[Place, int] = {}
         self.contents: list[Content] = []
+        self.without_salt: dict[str, int] = {}  # address -> leaf
 
     def log(self, number: int, reader: AuditLogReader, size: int) -> None:
         for start in range(0, size, CHUNK_LEAVES):
@@ -266,11 +269,7 @@ class _Walk:
         salt = reader.salt(index)
         if salt is None:
             self._findings.erased += 1
-            if name not in self._erased:
-                self._findings.add(
-                    f"{name}: the salt of leaf {index} is gone, and no access record says that it was erased; without "
-                    "it nobody can tell whether the record is the one that was logged"
-                )
+            self.without_salt[name] = index
             if record.ingested_ms != leaf.ingested_ms:
                 self._findings.add(f"{name}: its time in Kafka is not the one in leaf {index}")
             return
@@ -279,6 +278,21 @@ class _Walk:
         else:
             self._findings.add(
                 f"{name}: the record in Kafka is not the one in leaf {index}: {_differing(record, salt, leaf)}"
+            )
+
+
+def _check_erasures(
+    without_salt: Mapping[str, int], erased: Callable[[], Container[str]], findings: Findings
+) -> None:
+    """Every salt that is gone was to be erased. What says so cannot itself be a record that nobody can check."""
+    stated = erased() if without_salt else ()
+    for name, index in without_salt.items():
+        if name.startswith(f"{ACCESS}/"):
+            findings.add(f"{name}: the salt of leaf {index} is gone, and the access trail cannot be erased")
+        elif name not in stated:
+            findings.add(
+                f"{name}: the salt of leaf {index} is gone, and no access record says that it was erased; without it "
+                "nobody can tell whether the record is the one that was logged"
             )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import click
 
 from xiezhi.access import Act, record_access
 from xiezhi.cli.purpose import purpose_option
+from xiezhi.contracts.naming import ACCESS
 from xiezhi.errors import AuditError, ConfigurationError
 from xiezhi.settings import Settings
 
@@ -64,10 +66,8 @@ def init(origin: str, start_over: bool) -> None:
 )
 def check(timeout_s: float) -> None:
     """Is every record a leaf, exactly once, unchanged; is the log as it was signed? Exit code 1 when not."""
-    from consumers.audit import checking, erasures
+    from consumers.audit import checking
     from consumers.audit.topics import TOPICS
-    from xiezhi.codec import Codec
-    from xiezhi.registry import ConfluentRegistry
 
     settings = Settings()
     with _reading(settings) as (folder, index, log):
@@ -79,7 +79,7 @@ def check(timeout_s: float) -> None:
             index=index.content(),
             seen=_seen(settings, folder, log),
             ends=ends,
-            erased=erasures.stated(log, Codec(ConfluentRegistry(settings.registry_url))),
+            erased=partial(_erasures, settings),
             progress=_Progress(),
         )
     _tell(findings)
@@ -147,23 +147,28 @@ def rekey(lost_key: bool, purpose: str) -> None:
 def erase_salts(addresses: tuple[str, ...], purpose: str) -> None:
     """Forget the salts of records, for ever; stop the audit service first.
 
-    The log keeps its leaves and proofs; what they commit to cannot be shown or guessed any more (privacy erasure).
+    The log keeps its leaves and proofs; what they commit to cannot be shown or guessed any more (privacy erasure). The
+    access trail says so for good, and `xiezhi audit check` asks it about every salt that is gone: one that was removed
+    in any other way is a problem. The trail itself cannot be erased.
     """
     from consumers.audit.erasures import erasure
 
     settings = Settings()
-    erased = tuple(map(_parsed_address, addresses))
-    act = erasure(tuple(map(str, erased)))
-    with _reading(settings) as (folder, index, _):
+    wanted = tuple(map(_parsed_address, addresses))
+    if any(address.topic == ACCESS for address in wanted):
+        raise click.UsageError(f"records of {ACCESS} say who did what, and cannot be erased")
+    with _reading(settings) as (folder, index, _), ExitStack() as opened:
         index.follow(folder.readers())
-        record_access(settings, act, purpose=purpose)
-        for address in erased:
-            found = index.find(address.topic, address.partition, address.offset)
-            if found is None:
-                raise AuditError(f"{address} is no leaf, so it has no salt")
-            with folder.open(found[0]) as log:
-                log.erase_salt(found[1])
-            click.echo(f"erased the salt of {address} (leaf {found[1]} of log {found[0]})")
+        leaves = {address: _leaf_of(index, address) for address in wanted}
+        logs = {
+            number: opened.enter_context(folder.open(number))
+            for number in {log for log, _ in leaves.values()}
+        }
+        # Only now: what is on the trail excuses a missing salt for ever.
+        record_access(settings, erasure(tuple(map(str, wanted))), purpose=purpose)
+        for address, (number, leaf) in leaves.items():
+            logs[number].erase_salt(leaf)
+            click.echo(f"erased the salt of {address} (leaf {leaf} of log {number})")
 
 
 @click.command()
@@ -260,6 +265,25 @@ def _parsed_address(text: str) -> Address:
     return Address(topic, int(partition), int(offset))
 
 
+def _leaf_of(index: LeafIndex, address: Address) -> tuple[int, int]:
+    """(log, leaf). Raises AuditError."""
+    found = index.find(address.topic, address.partition, address.offset)
+    if found is None:
+        raise AuditError(f"{address} is no leaf, so it has no salt")
+    return found
+
+
+def _erasures(settings: Settings) -> Container[str]:
+    """What the access trail says as people see it: without what an aborted transaction wrote."""
+    from consumers.audit.erasures import stated
+    from xiezhi.codec import Codec
+    from xiezhi.log import LogReader
+    from xiezhi.registry import ConfluentRegistry
+
+    with LogReader(settings.bootstrap_servers) as log:
+        return stated(log, Codec(ConfluentRegistry(settings.registry_url)))
+
+
 @contextmanager
 def _reading(settings: Settings) -> Iterator[tuple[AuditFolder, LeafIndex, LogReader]]:
     from consumers.audit.folder import AuditFolder
@@ -336,7 +360,7 @@ def _tell(findings: Findings) -> None:
     if not findings.is_good:
         click.echo("the audit log is NOT complete and consistent 审计日志不完整或不一致")
         sys.exit(_PROBLEMS_EXIT)
-    erased = f", {findings.erased} without salt" if findings.erased else ""
+    erased = f", {findings.erased} without salt (`xiezhi access list` says why)" if findings.erased else ""
     click.echo(
         f"{findings.leaves} leaves under {findings.checkpoints} checkpoints; {findings.compared} records of "
         f"{findings.partitions} partitions are leaves exactly once, as Kafka holds them{erased}"

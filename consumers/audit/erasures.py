@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
 
-from consumers.audit.checking import KafkaLog
 from xiezhi.access import Act
+from xiezhi.access_log import TrailLog, Wanted, read_accesses
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACCESS
-from xiezhi.errors import BadRecordError, UnknownSchemaError
 
 COMMAND: Final = "audit erase-salts"
 
@@ -19,17 +17,16 @@ def erasure(addresses: tuple[str, ...]) -> Act:
     return Act("change", "record", addresses, COMMAND)
 
 
-def stated(log: KafkaLog, codec: Codec) -> frozenset[str]:
-    """Addresses of all records whose salts were ever to be erased.
+def stated(log: TrailLog, codec: Codec) -> frozenset[str]:
+    """Addresses of all records whose salts were ever to be erased, as `xiezhi access list` shows them to people.
 
-    An access that cannot be read says nothing. Raises BrokerUnavailableError, DeliveryError, RegistryUnavailableError.
+    Raises BrokerUnavailableError, DeliveryError, RegistryUnavailableError.
     """
-    found: set[str] = set()
-    for partition in range(log.partitions(ACCESS)):
-        for chunk in log.read(ACCESS, partition, 0):
-            for raw in chunk:
-                with suppress(BadRecordError, UnknownSchemaError):
-                    access = codec.decode_as(ACCESS, raw.value or b"")
-                    if access.get("command") == COMMAND:
-                        found |= {access["object_id"], *access["object_ids"]}
-    return frozenset(found)
+    if not log.partitions(ACCESS):
+        return frozenset()
+    return frozenset(
+        address
+        for access in read_accesses(log, codec, Wanted())
+        if (access.action, access.object_type, access.command) == ("change", "record", COMMAND)
+        for address in (access.object_id, *access.object_ids)
+    )

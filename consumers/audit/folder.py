@@ -10,6 +10,7 @@ A log is continued by another one when its key changes or was lost (`rekey`); th
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,12 @@ class AuditFolder:
             continue_log(Opening(reader.verifier, known), folder, signer).close()
         else:
             with self.open(number, at_least=last) as old:
-                rotate(old, reader, folder, signer).close()
+                try:
+                    rotate(old, reader, folder, signer).close()
+                except AuditUnusableError as error:
+                    raise AuditUnusableError(
+                        f"{error}; its place is {self.private_key(number + 1)}"
+                    ) from error
         return signer.verifier
 
     def to_continue(self) -> int:
@@ -133,6 +139,11 @@ def _write_public(path: Path, verifier: Verifier) -> None:
     """It follows from the private key, so whatever stands there is replaced."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{verifier}\n", "utf-8")
+        draft = path.with_name(f"{path.name}.draft")  # half of a key would stop whoever reads it, a rekey too
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(f"{verifier}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
     except OSError as error:
         raise AuditStorageError(f"cannot write the public key {path}: {error}") from error

@@ -103,7 +103,7 @@ class Site:
                     index=index.content(),
                     seen={},
                     ends=ends_of(log, TOPICS),
-                    erased=(),
+                    erased=tuple,
                     progress=lambda *_: None,
                 )
         finally:

@@ -33,7 +33,7 @@ def rotate(
     if closing.next != signer.verifier:
         raise AuditUnusableError(
             f"{old.origin} was closed in favour of the key {closing.next}; bring back that private key, or continue "
-            "the log as one whose key is lost (`xiezhi audit rekey --lost-key`)"
+            "the log as one whose key is lost (`xiezhi audit rekey --lost-key`), which every later check will name"
         )
     return continue_log(Opening(old_reader.verifier, final), folder, signer, disk=disk)
 

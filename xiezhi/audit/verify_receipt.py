@@ -66,7 +66,7 @@ def _require(holds: object, reason: str) -> None:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a receipt says, line by line, and how many records it proves; `shown` of them with their place."""
+    """What a receipt says, line by line, and how many entries it proves; `shown` of them with their place."""
 
     variant: str
     facts: tuple[str, ...]
@@ -90,8 +90,7 @@ def _full(receipt: Mapping[str, Any], heads: Heads) -> Verified:
     leaf, opened = _opened(receipt["alert"], heads, ALERT, ("headers", "key", "value"))
     alert, evidence = _decoded(receipt, ALERT, opened["value"]), receipt["evidence"]
     _check_alert(alert, opened["key"], _headers(opened["headers"]))
-    same = len(evidence) == len(alert["evidence"])
-    _require(same, "证据条数不符 / the alert names more or fewer records as evidence than the receipt proves")
+    _require(len(evidence) == len(alert["evidence"]), "证据条数不符 / the alert names more or fewer records")
     for number, named in enumerate(alert["evidence"]):
         _check_evidence(number, named, evidence[number], heads)
     activation = _activation(receipt, heads, leaf)
@@ -99,7 +98,8 @@ def _full(receipt: Mapping[str, Any], heads: Heads) -> Verified:
     quoted = (activation["rule_id"], sha256(covered).hexdigest()) == (alert["rule_id"], alert["activation"])
     _require(quoted, "激活记录不是预警所引用的 / the activation is not the one that the alert quotes")
     facts = (*_facts_of_alert(alert), *_facts_of_rule(activation), *_facts_of_log(leaf, heads[0]))
-    return Verified("full", facts, len(evidence), len(evidence))
+    places = {(one["log"], one["index"]) for one in evidence}  # the alert may name a record twice
+    return Verified("full", facts, len(places), len(places))
 
 
 def _redacted(receipt: Mapping[str, Any], heads: Heads) -> Verified:

@@ -52,7 +52,7 @@ def check(
             index=index.content(),
             seen={bus.folder.newest(): seen or []},
             ends=checking.ends_of(bus.kafka, topics),
-            erased=erased,
+            erased=lambda: erased,
             progress=lambda *_: None,
         )
     finally:
@@ -260,6 +260,58 @@ def test_the_access_trail_says_which_salts_were_erased(bus: AuditedBus) -> None:
     assert stated(bus.kafka, codec) == {f"{TOPIC}/0/3", f"{TOPIC}/0/4", f"{TOPIC}/1/5"}
 
 
+def test_only_what_people_are_shown_says_that_a_salt_was_erased(bus: AuditedBus) -> None:
+    codec = Codec(bus.registry)
+    bus.registry.register(ACCESS.subject, json.dumps(ACCESS.schema))
+    (told,) = accesses(Settings(), erasure((f"{TOPIC}/0/3",)), purpose="", now_ms=1)
+    written = told.model_dump()
+    for forged in (
+        written | {"object_id": f"{TOPIC}/0/5"},  # its id again: the first is the one that counts
+        written | {"record_id": "f" * 32, "object_id": f"{TOPIC}/0/6", "action": "read"},
+        written | {"record_id": "e" * 32, "object_id": f"{TOPIC}/0/7", "actor": ""},  # breaks the contract
+    ):
+        bus.kafka.put(ACCESS.topic, codec.encode(ACCESS.subject, written))
+        bus.kafka.put(ACCESS.topic, codec.encode(ACCESS.subject, forged))
+    assert stated(bus.kafka, codec) == {f"{TOPIC}/0/3"}
+
+
+def test_a_trail_that_was_cut_says_what_is_left_of_it(bus: AuditedBus) -> None:
+    codec = Codec(bus.registry)
+    bus.registry.register(ACCESS.subject, json.dumps(ACCESS.schema))
+    (told,) = accesses(Settings(), erasure((f"{TOPIC}/0/3",)), purpose="", now_ms=1)
+    bus.kafka.put(ACCESS.topic, codec.encode(ACCESS.subject, told.model_dump()), offset=7)
+    bus.kafka.lows[ACCESS.topic, 0] = 7
+    assert stated(bus.kafka, codec) == {f"{TOPIC}/0/3"}
+
+
+def test_the_trail_cannot_excuse_itself(bus: AuditedBus) -> None:
+    """Or a record of it could be rewritten into one that says that it was itself to be erased."""
+    bus.kafka.put(ACCESS.topic, b"whatever it says")
+    bus.audit()
+    size = bus.folder.reader(1).latest().size
+    place = f"kind record\ntopic {ACCESS.topic}\n".encode()
+    (leaf,) = (at for at, entry in enumerate(bus.folder.reader(1).entries(0, size)) if place in entry)
+    with bus.folder.open(1) as log:
+        log.erase_salt(leaf)
+    (problem,) = check(bus, erased={f"{ACCESS.topic}/0/0"}).problems
+    assert "the access trail cannot be erased" in problem
+
+
+def test_the_trail_is_asked_after_all_salts_were_looked_at(bus: AuditedBus) -> None:
+    """What is erased while a check is under way is on the trail by the time it asks."""
+    asked = []
+
+    class Late:
+        def __contains__(self, address: object) -> bool:
+            asked.append(address)
+            return True
+
+    with bus.folder.open(1) as log:
+        log.erase_salt(30)
+    assert check(bus, erased=Late()).problems == []
+    assert len(asked) == 1
+
+
 def test_an_index_that_is_behind_is_no_problem(bus: AuditedBus) -> None:
     bus.folder.index.unlink()
     assert check(bus).problems == []
@@ -345,8 +397,15 @@ def test_a_log_that_was_closed_in_favour_of_a_lost_key_is_not_continued_by_anoth
         bus.folder.continue_(None, lost_key=False)
     monkeypatch.undo()
     bus.folder.private_key(2).unlink()
-    with pytest.raises(AuditUnusableError, match="closed in favour of the key xiezhi-test/2"):
+    with pytest.raises(AuditUnusableError, match="closed in favour of the key xiezhi-test/2") as refused:
         bus.folder.continue_(None, lost_key=False)
+    assert str(bus.folder.private_key(2)) in str(refused.value), "where the key has to be"
+    bus.folder.continue_(None, lost_key=True)
+    held = bus.kafka.places[TOPIC, 0]
+    held[-1] = held[-1]._replace(value=b"changed")
+    problems = check(bus).problems
+    assert any("do not name each other's keys" in each for each in problems), "as if log 2 had been swapped"
+    assert any("is not the one in leaf" in each for each in problems), "and the rest is still compared"
 
 
 def test_an_empty_log_whose_key_is_lost_can_be_continued(tmp_path: Path) -> None:
