@@ -147,6 +147,7 @@ class Clock:
         if self._may_take_over(now, passed_ms):
             # A tick first: without a present nothing has settled, and all that waited would be withdrawn.
             self._tick(passed_ms)
+            self._deliver()  # one that judges refuse ends it here
             self._broadcast(TAKE_OVER_KEY, b"{}", [])
             self._deliver()
             self._waits_to_take_over = False

@@ -47,11 +47,15 @@ class Sweeps:
         self._open = {prefix: _Sweep.from_bytes(row) for prefix, row in store.load(_SWEEPS).items()}
 
     def begin(self, prefix: bytes, offset: int) -> None:
-        """Sweep all views there are from the first on, also when a sweep of the same, or of a part, was under way."""
-        for part in [one for one in self._open if one.startswith(prefix)]:
+        """Sweep all views there are from the first on, also when a sweep of the same, or of a part, was under way.
+
+        What was under way is done once this sweep is.
+        """
+        parts = {one: sweep for one, sweep in self._open.items() if one.startswith(prefix)}
+        for part in parts:
             self._move(part, None)
         if self._store.views_after(prefix, b"", 1):
-            self._move(prefix, _Sweep(offset, b""))
+            self._move(prefix, _Sweep(min([offset, *(sweep.begun for sweep in parts.values())]), b""))
 
     @property
     def open(self) -> tuple[str, ...]:

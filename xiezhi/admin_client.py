@@ -10,6 +10,7 @@ error, can be found there. So a client that nobody holds any more is destroyed b
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
 from typing import Any
@@ -37,6 +38,9 @@ def _start_destroying(dropped: SimpleQueue[AdminClient]) -> None:
 
     def destroy() -> None:
         while True:
-            dropped.get().__exit__(None, None, None)
+            with suppress(
+                Exception
+            ):  # of what a client still calls back: the next one is to be destroyed all the same
+                dropped.get().__exit__(None, None, None)
 
     threading.Thread(target=destroy, name="admin-clients", daemon=True).start()

@@ -36,7 +36,7 @@ class Claim:
         try:
             said = json.loads(raw)
             return cls(*(frozenset(int(one) for one in said[name]) for name in ("open", "kept")))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return cls()
 
 

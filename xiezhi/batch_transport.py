@@ -79,6 +79,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped here
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         # Faust forgets what was acknowledged since the last commit: the next owner would do it again.
+        await (
+            self.maybe_wait_for_commit_to_finish()
+        )  # else `commit` waits for the one under way and does nothing
         await self.commit()
         await super().on_partitions_revoked(revoked)
 

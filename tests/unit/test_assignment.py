@@ -86,7 +86,15 @@ def test_as_few_as_possible_move_and_those_to_where_stores_are(
 def test_a_claim_survives_the_wire_and_nonsense_claims_nothing() -> None:
     said = claim("12", "3")
     assert Claim.from_bytes(said.to_bytes()) == said
-    for raw in (b"", b"\xff", b"[]", b"null", b'{"open": 1, "kept": []}', b'{"open": ["x"], "kept": []}'):
+    for raw in (
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b'{"open": 1, "kept": []}',
+        b'{"open": ["x"], "kept": []}',
+        b'{"open": [Infinity], "kept": []}',
+    ):
         assert Claim.from_bytes(raw) == Claim()
 
 

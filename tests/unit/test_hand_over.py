@@ -27,6 +27,7 @@ class Unstarted(Consumer):
         self.log = SimpleNamespace(dev=print, warning=print, info=print)
         self._unacked_messages = WeakSet([self._batch])
         self.loop = asyncio.get_running_loop()
+        self._commit_fut: asyncio.Future[None] | None = None  # of a commit under way
 
     @property
     def should_stop(self) -> bool:
@@ -34,6 +35,9 @@ class Unstarted(Consumer):
         return time.monotonic() > self._begun + UNBOUNDED_S
 
     async def commit(self, start_new_transaction: bool = True) -> bool:
+        """As Faust's: it only waits while another is under way, whose offsets may be older."""
+        if await self.maybe_wait_for_commit_to_finish():
+            return False
         self._happened.append("committed")
         return True
 
@@ -72,3 +76,27 @@ def test_what_is_acknowledged_is_committed_before_faust_forgets_it(
 
     asyncio.run(give_back())
     assert happened == ["committed", "forgot ['t/0']"]
+
+
+def test_a_commit_that_is_under_way_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    async def revoked(_: Any, partitions: set[str]) -> None:
+        happened.append("forgot")
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_revoked", revoked)
+
+    async def give_back() -> None:
+        consumer = Unstarted(happened)
+        consumer._commit_fut = under_way = consumer.loop.create_future()
+
+        def ends() -> None:
+            happened.append("earlier commit ended")
+            consumer._commit_fut = None
+            under_way.set_result(None)
+
+        consumer.loop.call_later(0.05, ends)
+        await consumer.on_partitions_revoked({"t/0"})
+
+    asyncio.run(give_back())
+    assert happened == ["earlier commit ended", "committed", "forgot"]

@@ -65,7 +65,7 @@ class Producer:
     ) -> None:
         self.sent.append((key, value, partition))
         said_ms = json.loads(value)["now_ms"] if key == TICK_KEY else 0
-        on_delivery(None, Delivered(key, said_ms - self._behind_ms))
+        on_delivery(None, Delivered(key, max(0, said_ms - self._behind_ms)))
 
     def flush(self, timeout_s: float) -> int:
         return 0
@@ -185,9 +185,11 @@ def test_an_earlier_generation_that_comes_back_is_waited_for_again() -> None:
 def test_a_clock_whose_ticks_are_refused_ends_and_does_not_let_a_generation_take_over() -> None:
     instants = Instants()
     barely, _ = second_clock(instants, [False], behind_ms=TICK_AHEAD_MAX_MS)
-    barely.step()
     clock, producer = second_clock(instants, [False], behind_ms=TICK_AHEAD_MAX_MS + 1)
-    instants.passed_ms = 20_000
+    for one in (barely, clock):
+        one.step()  # a watermark begins with 0, and the next tick that is due is far away
+    instants.passed_ms = 2 * TICK_AHEAD_MAX_MS
+    barely.step()
     with pytest.raises(ClockAheadError, match="this machine's clock is 60 s ahead"):
         clock.step()
     with pytest.raises(ClockAheadError):
