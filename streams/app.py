@@ -27,6 +27,7 @@ from streams.records import Guard
 from streams.rejudging import Rejudging, group_report
 from streams.router import Router, selectors_fingerprint
 from streams.stage import Assigned, Stage
+from xiezhi.alert_log import QUIETLY
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACTIVATION, ALERT, RELATION, fact_topic
 from xiezhi.errors import StoreError, XiezhiError
@@ -155,6 +156,7 @@ class Follower:
                 "group.id": "xiezhi-judge-outputs",  # required by the client, never joined or committed to
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                **QUIETLY,
                 # Nearly all of it the judge said itself: few answers with much in them.
                 "fetch.min.bytes": 50_000,
                 "fetch.wait.max.ms": 200,

@@ -22,7 +22,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from streams.batch_spans import BatchSpans
 from streams.measuring import StageMeasure
 from streams.pipeline import Batch, Outgoing, Pipeline
-from xiezhi.alert_log import say_when_away
+from xiezhi.alert_log import QUIETLY, say_when_away
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import DEAD_LETTER
 from xiezhi.dead_letters import DeadLetters
@@ -394,7 +394,7 @@ class Stage:
     def _ask(self, topic: str, partition: int) -> _Log:
         if self._looker is None:
             servers = self.settings.bootstrap_servers
-            self._looker = Consumer({"bootstrap.servers": servers, "group.id": self.group})
+            self._looker = Consumer({"bootstrap.servers": servers, "group.id": self.group, **QUIETLY})
         place = TopicPartition(topic, partition)
         (found,) = self._looker.committed([place], timeout=TIMEOUT_S)
         _, end = self._looker.get_watermark_offsets(place, timeout=TIMEOUT_S)
