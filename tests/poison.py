@@ -42,9 +42,9 @@ def facts() -> list[Poison]:
 
 
 def statements() -> list[Poison]:
-    """For any statement on the alert topic; the judge reads none that is not beyond what it has said itself."""
+    """For any statement on the alert topic."""
     return [
-        Poison(name, frozenset({("alert-store", store), *([("judge", judge)] if judge else [])}), broken)
+        Poison(name, frozenset({("judge", judge), ("alert-store", store)}), broken)
         for name, judge, store, broken in _STATEMENTS
     ]
 
@@ -166,6 +166,9 @@ _STATEMENTS: list[tuple[str, str, str, Break]] = [
     ("an alert that no judge said", "malformed_header", "wrong_type", _both(
         _without(SAID_HEADER), _header("ce_type", _OTHER_TOPIC)
     )),
-    ("an alert cut short", "", "undecodable_avro", _value(lambda v: v[:-1])),
-    ("an alert of nobody's schema", "", "unknown_schema", _value(lambda v: NOBODY_S_SCHEMA)),
+    # Of another id: of one that it has said itself the judge reads only what is beyond that.
+    ("an alert cut short", "undecodable_avro", "undecodable_avro", _both(_key(_OTHER_ID), _value(lambda v: v[:-1]))),
+    ("an alert of nobody's schema", "unknown_schema", "unknown_schema", _both(
+        _key(_OTHER_ID), _value(lambda v: NOBODY_S_SCHEMA)
+    )),
 ]  # fmt: skip
