@@ -39,7 +39,7 @@ clean: ## Remove the environment, all local data and caches of this folder
 
 ##@ Check
 test: lint types imports test-fast test-properties test-integration test-e2e test-faults test-fuzz ## Everything that CI runs
-test-fast: $(READY) ## Unit and contract suites: no network, no broker, under a minute
+test-fast: $(READY) ## Unit and contract suites: no network, no broker, about a minute
 	$(PYTEST) -n 3 --dist worksteal tests/unit tests/contract
 test-properties: $(READY) ## What holds for every log, schedule and province: stream = oracle, planted = found. No network, a minute
 	$(PYTEST) -n 2 --dist worksteal tests/properties
