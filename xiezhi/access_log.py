@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -12,15 +11,7 @@ from xiezhi.codec import Codec
 from xiezhi.contracts.access import Access
 from xiezhi.contracts.bus import ACCESS
 from xiezhi.errors import BadRecordError, ConfigurationError, UnknownSchemaError
-from xiezhi.log import RawRecord
-
-
-class TrailLog(Protocol):
-    """What is read of Kafka; see `xiezhi.log.LogReader`."""
-
-    def partitions(self, topic: str) -> int: ...
-    def range(self, topic: str, partition: int) -> tuple[int, int]: ...
-    def read(self, topic: str, partition: int, start: int) -> Iterator[list[RawRecord]]: ...
+from xiezhi.log import KafkaLog, RawRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +30,7 @@ class Wanted:
         )
 
 
-def read_accesses(reader: TrailLog, codec: Codec, wanted: Wanted) -> list[Access]:
+def read_accesses(reader: KafkaLog, codec: Codec, wanted: Wanted) -> list[Access]:
     """Newest first, each once. Records that break their contract are passed over: the audit log holds them too.
 
     Raises ConfigurationError without the topic, BrokerUnavailableError, DeliveryError, RegistryUnavailableError.
@@ -52,7 +43,7 @@ def read_accesses(reader: TrailLog, codec: Codec, wanted: Wanted) -> list[Access
     return sorted(found.values(), key=lambda one: (one.accessed_ms, one.record_id), reverse=True)
 
 
-def _records(reader: TrailLog) -> Iterator[RawRecord]:
+def _records(reader: KafkaLog) -> Iterator[RawRecord]:
     partitions = reader.partitions(ACCESS.topic)
     if not partitions:
         raise ConfigurationError(f"topic {ACCESS.topic} does not exist; run `xiezhi contracts apply` first")

@@ -6,11 +6,11 @@ For whoever restores state, checks, or computes in batch. Live consumption goes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from operator import methodcaller
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -85,6 +85,16 @@ def _headers(message: Any) -> Headers:
         return _call_headers(message) or ()
     except (SystemError, UnicodeDecodeError):  # what the client makes of a name that is not UTF-8
         return UNREADABLE_HEADERS
+
+
+class KafkaLog(Protocol):
+    """What may be read of the log by whoever knows where: what `LogReader` does, or a log in memory."""
+
+    def partitions(self, topic: str) -> int: ...
+    def range(self, topic: str, partition: int) -> tuple[int, int]: ...
+    def read(
+        self, topic: str, partition: int, start: int, end: int | None = None
+    ) -> Iterator[list[RawRecord]]: ...
 
 
 class LogReader:

@@ -9,9 +9,8 @@ be excused so. Nothing is changed; the index is checked, not relied on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from consumers.audit.index import EPOCH_PREFIX, Content, IndexContent, Place, Run, content_of
 from xiezhi.audit.checkpoint import SignedCheckpoint
@@ -20,7 +19,7 @@ from xiezhi.audit.leaf import GapLeaf, Leaf, RecordLeaf, parse, record_leaf
 from xiezhi.audit.reader import AuditLogReader
 from xiezhi.contracts.naming import ACCESS
 from xiezhi.errors import AuditError, AuditTamperedError, DeliveryError
-from xiezhi.log import RawRecord
+from xiezhi.log import KafkaLog, RawRecord
 
 #: Leaves compared with Kafka together: few enough to hold in memory, many enough that reading is not mostly seeking.
 CHUNK_LEAVES = 50_000
@@ -29,16 +28,6 @@ PROBLEMS_MAX = 100
 
 #: Called with (what is under way, leaves done, leaves in all).
 Progress = Callable[[str, int, int], None]
-
-
-class KafkaLog(Protocol):
-    """What is read of Kafka; see `xiezhi.log.LogReader`."""
-
-    def partitions(self, topic: str) -> int: ...
-    def range(self, topic: str, partition: int) -> tuple[int, int]: ...
-    def read(
-        self, topic: str, partition: int, start: int, end: int | None = None
-    ) -> Iterator[list[RawRecord]]: ...
 
 
 @dataclass(slots=True)
@@ -172,8 +161,7 @@ class _Walk:
     """Goes through the entries of all logs in order, holding them against Kafka."""
 
     def __init__(self, kafka: KafkaLog, findings: Findings, progress: Progress, total: int) -> None:
-        self._kafka, self._findings = kafka, findings
-        self._progress, self._total = progress, total
+        self._kafka, self._findings, self._progress, self._total = kafka, findings, progress, total
         self._done = 0
         self.next: dict[Place, int] = {}
         self.contents: list[Content] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from xiezhi.access import Act
-from xiezhi.access_log import TrailLog, Wanted, read_accesses
+from xiezhi.access_log import Wanted, read_accesses
 from xiezhi.codec import Codec
 from xiezhi.contracts.naming import ACCESS
+from xiezhi.log import KafkaLog
 
 COMMAND: Final = "audit erase-salts"
 
@@ -17,7 +18,7 @@ def erasure(addresses: tuple[str, ...]) -> Act:
     return Act("change", "record", addresses, COMMAND)
 
 
-def stated(log: TrailLog, codec: Codec) -> frozenset[str]:
+def stated(log: KafkaLog, codec: Codec) -> frozenset[str]:
     """Addresses of all records whose salts were ever to be erased, as `xiezhi access list` shows them to people.
 
     Raises BrokerUnavailableError, DeliveryError, RegistryUnavailableError.

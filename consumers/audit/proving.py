@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from consumers.audit.checking import KafkaLog
 from consumers.audit.index import LeafIndex
 from consumers.audit.topics import RESTRICTED
 from xiezhi.alert_log import read_alert
@@ -26,7 +25,7 @@ from xiezhi.contracts.avro import same_schema
 from xiezhi.contracts.base import Contract
 from xiezhi.contracts.bus import ACTIVATION, ALERT
 from xiezhi.errors import AuditError, BadRecordError, UnknownSchemaError
-from xiezhi.log import RawRecord
+from xiezhi.log import KafkaLog, RawRecord
 from xiezhi.registry import Registry
 
 
